@@ -1,0 +1,1 @@
+//! Devices and kernels: the only home of `cfg(cuda)` and `unsafe`.

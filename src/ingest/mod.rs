@@ -1,0 +1,1 @@
+//! Files → `Analysis`: reading, naming, units, axes.

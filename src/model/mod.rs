@@ -1,0 +1,4 @@
+//! Model packages and networks.
+
+pub mod arch;
+pub mod layers;

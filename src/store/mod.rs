@@ -1,0 +1,1 @@
+//! Forecasts in object storage: write a step, read a window, list runs.
