@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 /// A physical quantity. Values of it are always in `units`, which are the CF canonical units of the standard name:
 /// conversion happens once, where data enters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Variable {
     /// ECMWF's short name as NetCDF spells it (`t`, `t2m`, `u10`), or the name that a model package declares.
     pub name: Arc<str>,
