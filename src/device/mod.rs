@@ -1,1 +1,16 @@
 //! Devices and kernels: the only home of `cfg(cuda)` and `unsafe`.
+//!
+//! A kernel is a function on tensors. On the CPU it is ours; on other devices it is made of Candle's operations.
+
+mod activation;
+mod matmul;
+mod mlp;
+mod select;
+mod slices;
+mod weights;
+
+pub use activation::Activation;
+pub use matmul::{BatchAxis, Triangle, batched_complex_matmul, batched_matmul};
+pub use mlp::residual_mlp;
+pub use select::{DeviceError, DeviceRequest, device_name};
+pub use weights::map_weights;

@@ -1,1 +1,1 @@
-//! Rollout and the run: where all floors below meet.
+//! Where the floors below meet.

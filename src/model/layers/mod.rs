@@ -1,1 +1,3 @@
 //! Building blocks that architectures share.
+
+pub mod spherical;

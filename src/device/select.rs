@@ -1,0 +1,101 @@
+//! Which device computes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::Device;
+
+/// `--device`: what the user asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceRequest {
+    /// The first GPU if this build supports GPUs and there is one, else the CPU; whoever asks is told which.
+    #[default]
+    Auto,
+    Cpu,
+    /// This GPU and no other.
+    Cuda(usize),
+}
+
+/// A device that cannot be had. Never answered by taking another one.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    #[error("{found:?} is no device; expected auto, cpu, cuda or cuda:N")]
+    Unknown { found: String },
+    #[error("--device {request}: {reason}")]
+    Unavailable { request: DeviceRequest, reason: String },
+}
+
+impl DeviceRequest {
+    /// Opens the device.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto if cuda_devices() == 0 => Ok(Device::Cpu),
+            Self::Auto => open_cuda(self, 0),
+            Self::Cuda(index) => open_cuda(self, index),
+        }
+    }
+}
+
+impl FromStr for DeviceRequest {
+    type Err = DeviceError;
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| DeviceError::Unknown { found: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for DeviceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// How a device is called in logs and provenance: `cpu`, `cuda`.
+pub fn device_name(device: &Device) -> &'static str {
+    match device {
+        Device::Cpu => "cpu",
+        Device::Cuda(_) => "cuda",
+        Device::Metal(_) => "metal",
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda_devices() -> usize {
+    0
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(request: DeviceRequest, _index: usize) -> Result<Device, DeviceError> {
+    let reason = "this vejr was built without GPU support; use --device cpu, or build with --features cuda".to_owned();
+    Err(DeviceError::Unavailable { request, reason })
+}
+
+#[cfg(feature = "cuda")]
+fn cuda_devices() -> usize {
+    use candle_core::cuda_backend::cudarc::driver::{CudaContext, sys::is_culib_present};
+    // SAFETY: only asks whether the driver library can be loaded.
+    if unsafe { is_culib_present() } { CudaContext::device_count().unwrap_or(0).max(0) as usize } else { 0 }
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(request: DeviceRequest, index: usize) -> Result<Device, DeviceError> {
+    let count = cuda_devices();
+    let unavailable = |reason| DeviceError::Unavailable { request, reason };
+    if index >= count {
+        return Err(unavailable(format!("this machine has {count} NVIDIA GPU(s) with a working driver")));
+    }
+    Device::new_cuda(index).map_err(|error| unavailable(error.to_string()))
+}

@@ -1,0 +1,56 @@
+//! Plausible before public.
+
+use std::fmt;
+
+use crate::atmos::{Field, ValidTime};
+use crate::model::ChannelLayout;
+
+/// A value that the atmosphere cannot have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Implausible {
+    pub channel: String,
+    pub units: String,
+    pub valid_time: ValidTime,
+    pub value: f32,
+    /// Degrees north and east.
+    pub place: (f64, f64),
+    pub count: usize,
+    pub expected: (f64, f64),
+}
+
+impl fmt::Display for Implausible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { channel, units, valid_time, value, place: (latitude, longitude), count, expected: (low, high) } = self;
+        write!(
+            f,
+            "{channel} is {value} {units} at {latitude:.2} °N {longitude:.2} °E, valid {valid_time}; \
+             expected {low} to {high} ({count} such value(s) in this field)"
+        )
+    }
+}
+
+/// The first value of each channel that is not finite or lies outside the channel's range; empty when all is well.
+/// `fields` are in the layout's order.
+pub fn check_plausible(fields: &[Field], layout: &ChannelLayout) -> Vec<Implausible> {
+    let mut found = Vec::new();
+    for (field, channel) in fields.iter().zip(layout.iter()) {
+        let (low, high) = channel.plausible;
+        let inside = |value: f32| f64::from(value) >= low && f64::from(value) <= high && value.is_finite();
+        let count = field.values().iter().filter(|value| !inside(**value)).count();
+        if count == 0 {
+            continue;
+        }
+        if let Some(((row, column), &value)) = field.values().indexed_iter().find(|(_, value)| !inside(**value)) {
+            found.push(Implausible {
+                channel: channel.label(),
+                units: channel.variable.units.to_string(),
+                valid_time: field.valid_time(),
+                value,
+                place: (field.grid().latitude()[row], field.grid().longitude()[column]),
+                count,
+                expected: channel.plausible,
+            });
+        }
+    }
+    found
+}

@@ -1,0 +1,81 @@
+//! The channels of a model, in order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::atmos::{Level, Variable};
+
+/// How a channel takes part in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// In and out: carried from step to step.
+    Prognostic,
+    /// Out only.
+    Diagnostic,
+    /// In only, different at each time.
+    Forcing,
+    /// In only, the same at all times.
+    Static,
+}
+
+/// One channel: what it is, and the statistics that standardise it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Channel {
+    pub variable: Variable,
+    pub level: Level,
+    pub role: Role,
+    /// Mean of the state over the training data, in the variable's units.
+    pub mean: f64,
+    /// Standard deviation of the state over the training data, in the variable's units.
+    pub std: f64,
+    /// Standard deviation of the one-step difference, in the variable's units; 1 where the network predicts the state.
+    pub diff_std: f64,
+    /// Values outside stop a run, in the variable's units.
+    pub plausible: (f64, f64),
+}
+
+impl Channel {
+    /// `t 500hPa`, `sp`.
+    pub fn label(&self) -> String {
+        match self.level {
+            Level::Surface => self.variable.name.to_string(),
+            level => format!("{} {level}", self.variable.name),
+        }
+    }
+}
+
+/// The channels of a state, in the order of dimension `C`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelLayout {
+    channels: Vec<Channel>,
+}
+
+impl ChannelLayout {
+    pub fn new(channels: Vec<Channel>) -> Self {
+        Self { channels }
+    }
+
+    pub fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Channel> {
+        self.channels.iter()
+    }
+
+    /// Variables in order of first appearance, each with its levels in channel order.
+    pub fn variables(&self) -> Vec<(&Variable, Vec<Level>)> {
+        let mut variables: Vec<(&Variable, Vec<Level>)> = Vec::new();
+        for channel in &self.channels {
+            match variables.iter_mut().find(|(variable, _)| variable.name == channel.variable.name) {
+                Some((_, levels)) => levels.push(channel.level),
+                None => variables.push((&channel.variable, vec![channel.level])),
+            }
+        }
+        variables
+    }
+}

@@ -1,0 +1,256 @@
+//! A model package, opened and validated.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use sha2::{Digest, Sha256};
+
+use super::arch;
+use super::manifest::is_object_name;
+use super::{ChannelLayout, Manifest, NetworkStep, Normalizer, PackageError, Persistence, ProblemList, StepModel};
+use crate::atmos::{Grid, LeadTime};
+
+/// The manifest's file name.
+pub const MANIFEST_FILE: &str = "model.toml";
+/// A manifest is a page or two; a map of N320 coordinates would lie beside it.
+const LONGEST_MANIFEST: u64 = 16 << 20;
+
+/// A folder that holds a model: everything about it is known to be sound, no tensor is allocated yet.
+#[derive(Debug)]
+pub struct ModelPackage {
+    path: PathBuf,
+    manifest: Manifest,
+    time_step: LeadTime,
+    layout: Arc<ChannelLayout>,
+    grid: Arc<Grid>,
+    arch: arch::ArchConfig,
+    digest: String,
+}
+
+impl ModelPackage {
+    /// Opens the package in folder `path`, and reports everything that is wrong with it at once.
+    pub fn open(path: &Path) -> Result<Self, PackageError> {
+        let file = path.join(MANIFEST_FILE);
+        let missing = |source| PackageError::Missing { path: path.to_owned(), source };
+        let mut text = String::new();
+        File::open(&file).map_err(missing)?.take(LONGEST_MANIFEST).read_to_string(&mut text).map_err(missing)?;
+        let manifest: Manifest = toml::from_str(&text)
+            .map_err(|source| PackageError::Manifest { path: file.clone(), source: Box::new(source) })?;
+
+        let mut problems = ProblemList::default();
+        let validated = manifest.validate(&mut problems);
+        let arch = arch::ArchConfig::parse(&manifest, validated.as_ref().map(|v| (&v.layout, &v.grid)), &mut problems);
+        if let Some(arch) = &arch {
+            check_weights(path, &manifest, arch, &mut problems);
+        }
+        check_files(path, &manifest, &mut problems);
+        match (validated, arch) {
+            (Some(validated), Some(arch)) if problems.is_empty() => Ok(Self {
+                path: path.to_owned(),
+                digest: hex::encode(Sha256::digest(text.as_bytes())),
+                time_step: validated.time_step,
+                layout: Arc::new(validated.layout),
+                grid: Arc::new(validated.grid),
+                manifest,
+                arch,
+            }),
+            _ => Err(PackageError::Invalid { path: path.to_owned(), problems }),
+        }
+    }
+
+    /// Loads the network onto `device`. Weights are mapped into memory, not copied, where the device allows it.
+    pub fn load(&self, device: &Device) -> Result<Box<dyn StepModel>, PackageError> {
+        let error = |source| PackageError::Load { path: self.path.clone(), source };
+        let Some(network) = self.load_network(device)? else {
+            return Ok(Box::new(Persistence::new(self.time_step)));
+        };
+        let normalizer = Normalizer::new(&self.layout, device).map_err(error)?;
+        let model = &self.manifest.model;
+        Ok(Box::new(NetworkStep::new(network, normalizer, model.predicts, model.input_states, self.time_step)))
+    }
+
+    /// The bare network, `None` where the architecture has none.
+    pub(super) fn load_network(&self, device: &Device) -> Result<Option<arch::Network>, PackageError> {
+        let error = |source| PackageError::Load { path: self.path.clone(), source };
+        let Some(weights) = &self.manifest.weights else { return Ok(None) };
+        let vb = crate::device::map_weights(&self.path.join(&weights.file), DType::F32, device).map_err(error)?;
+        self.network(vb).map(Some).map_err(error)
+    }
+
+    fn network(&self, vb: VarBuilder<'_>) -> candle_core::Result<arch::Network> {
+        arch::Network::load(&self.arch, vb)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn name(&self) -> &str {
+        &self.manifest.model.name
+    }
+
+    /// SHA-256 of the manifest, which holds the digest of every other file: it stands for the whole package.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub fn time_step(&self) -> LeadTime {
+        self.time_step
+    }
+
+    /// Number of states, one time step apart, that a step needs.
+    pub fn input_states(&self) -> usize {
+        self.manifest.model.input_states
+    }
+
+    pub fn layout(&self) -> &Arc<ChannelLayout> {
+        &self.layout
+    }
+
+    pub fn grid(&self) -> &Arc<Grid> {
+        &self.grid
+    }
+
+    /// Trainable numbers, counted from the header of the weights.
+    pub fn parameters(&self) -> usize {
+        self.arch.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum()
+    }
+
+    /// The file with this role (`climatology`), where the package has one.
+    pub fn file(&self, role: &str) -> Option<PathBuf> {
+        self.manifest.files.iter().find(|file| file.role == role).map(|file| self.path.join(&file.name))
+    }
+}
+
+/// Every further file is there and has the digest that the manifest says.
+fn check_files(path: &Path, manifest: &Manifest, problems: &mut ProblemList) {
+    let weights = manifest.weights.iter().map(|file| ("[weights]", &file.file, &file.sha256));
+    let files = manifest.files.iter().map(|file| ("[[file]]", &file.name, &file.sha256));
+    let parity = manifest.parity.iter().map(|file| ("[parity]", &file.file, &file.sha256));
+    for (section, name, sha256) in weights.chain(files).chain(parity) {
+        let place = format!("model.toml: {section} {name}");
+        if !is_object_name(name) {
+            problems.add(place, format!("{name:?}"), "a file name without folders, beside model.toml");
+            continue;
+        }
+        match sha256_of(&path.join(name)) {
+            Ok(found) if found.eq_ignore_ascii_case(sha256) => {}
+            Ok(found) => problems.add(
+                place,
+                format!("a file with sha256 {found}"),
+                format!("{sha256}: fetch or make the file again, or correct the manifest if the change is meant"),
+            ),
+            Err(error) => problems.add(place, format!("no readable file ({error})"), "the file beside model.toml"),
+        }
+    }
+}
+
+/// The weights' names and shapes are those of the architecture: none missing, none left over.
+fn check_weights(path: &Path, manifest: &Manifest, arch: &arch::ArchConfig, problems: &mut ProblemList) {
+    let expected = arch.weight_shapes();
+    let Some(weights) = &manifest.weights else {
+        if !expected.is_empty() {
+            problems.add(
+                "model.toml: [weights]",
+                "nothing",
+                format!("the weights of architecture {}", manifest.model.arch),
+            );
+        }
+        return;
+    };
+    if expected.is_empty() {
+        problems.add(
+            "model.toml: [weights]",
+            format!("{:?}", weights.file),
+            format!("none: architecture {} has no weights", manifest.model.arch),
+        );
+        return;
+    }
+    if !is_object_name(&weights.file) {
+        return; // named with the other files
+    }
+    let found = match weight_shapes(&path.join(&weights.file)) {
+        Ok(found) => found,
+        Err(WeightsError::Io(_)) => return, // likewise
+        Err(WeightsError::Format(reason)) => {
+            problems.add(&weights.file, reason, "a safetensors file");
+            return;
+        }
+    };
+    for (key, shape) in &expected {
+        match found.get(key) {
+            None => problems.add(&weights.file, format!("no tensor {key}"), format!("shape {shape:?}")),
+            Some((dtype, _)) if *dtype != safetensors::Dtype::F32 => {
+                problems.add(&weights.file, format!("{key} as {dtype:?}"), "F32");
+            }
+            Some((_, found)) if found != shape => {
+                problems.add(
+                    &weights.file,
+                    format!("{key} with shape {found:?}"),
+                    format!("{shape:?}, from the hyperparameters in [arch]"),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    for key in found.keys().filter(|key| !expected.contains_key(*key)) {
+        problems.add(
+            &weights.file,
+            format!("tensor {key}"),
+            "only the tensors that [arch] implies: is an option missing there?",
+        );
+    }
+}
+
+enum WeightsError {
+    Io(std::io::Error),
+    Format(String),
+}
+
+/// Names, types and shapes, from the header alone.
+fn weight_shapes(path: &Path) -> Result<BTreeMap<String, (safetensors::Dtype, Vec<usize>)>, WeightsError> {
+    /// safetensors' own limit for the header.
+    const LONGEST_HEADER: u64 = 100_000_000;
+    let mut file = File::open(path).map_err(WeightsError::Io)?;
+    let size = file.metadata().map_err(WeightsError::Io)?.len();
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|_| WeightsError::Format(format!("{size} bytes")))?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST_HEADER || length > size.saturating_sub(8) {
+        return Err(WeightsError::Format(format!("a header of {length} bytes in a file of {size}")));
+    }
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header).map_err(WeightsError::Io)?;
+    let metadata: safetensors::tensor::Metadata = serde_json::from_slice(&header)
+        .map_err(|error| WeightsError::Format(format!("a header that is not valid: {error}")))?;
+    if metadata.data_len() as u64 != size - 8 - length {
+        return Err(WeightsError::Format(format!(
+            "{} bytes of data where the header tells of {}",
+            size - 8 - length,
+            metadata.data_len()
+        )));
+    }
+    Ok(metadata.tensors().into_iter().map(|(key, info)| (key, (info.dtype, info.shape.clone()))).collect())
+}
+
+/// Lower-case hexadecimal SHA-256 of a file.
+fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex::encode(hasher.finalize())),
+            n => hasher.update(&piece[..n]),
+        }
+    }
+}
