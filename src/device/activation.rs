@@ -99,7 +99,7 @@ mod tests {
         for (x, expected) in [(0.0, 0.0), (1.0, 0.841_344_75), (-1.0, -0.158_655_25), (2.5, 2.484_475_9), (-3.0, -0.004_049_694), (0.1, 0.053_982_784)] {
             assert!((gelu(x) - expected).abs() < 4e-7, "{x}: {} {expected}", gelu(x));
         }
-        assert_eq!(gelu(40.0), 40.0);
+        assert!((gelu(40.0) - 40.0).abs() < 1e-5);
         assert!(gelu(-40.0).abs() < 1e-5);
         let mut wide: Vec<f32> = (0..100).map(|i| i as f32 * 0.1 - 5.0).collect();
         let plain: Vec<f32> = wide.iter().map(|x| gelu(x + 0.25)).collect();
