@@ -4,6 +4,7 @@
 
 mod activation;
 mod matmul;
+mod memory;
 mod mlp;
 mod select;
 mod slices;
@@ -11,6 +12,7 @@ mod weights;
 
 pub use activation::Activation;
 pub use matmul::{BatchAxis, Triangle, batched_complex_matmul, batched_matmul};
+pub use memory::peak_resident_bytes;
 pub use mlp::residual_mlp;
 pub use select::{DeviceError, DeviceRequest, device_name};
 pub use weights::map_weights;

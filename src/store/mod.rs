@@ -1,1 +1,36 @@
 //! Forecasts in object storage: write a step, read a window, list runs.
+//!
+//! A published forecast is a Zarr v3 group that `xarray.open_zarr` opens, with its manifest `forecast.json` beside the
+//! arrays:
+//!
+//! ```text
+//! f.zarr/
+//! ├── forecast.json        the truth: which steps may be read, and what they hold   [Manifest]
+//! ├── zarr.json            group metadata, consolidated                             [metadata]
+//! ├── t/c/0/3/2/0/0        one object per variable, lead and level (a shard)
+//! ├── latitude/ … lead_time/ …
+//! ├── restart/3            the last steps in float32, while a packed forecast is being made
+//! └── series/              after the last step: the same, chunked for reading all leads of a point
+//! ```
+//!
+//! A step is written object by object, then the manifest that lists it: readers trust only what the manifest lists.
+//! In a store of many forecasts a group lies at `<model>/<reference time>/<run key>/forecast.zarr`.
+
+mod array;
+mod catalog;
+mod error;
+mod location;
+mod manifest;
+mod metadata;
+mod reader;
+mod series;
+mod spec;
+mod writer;
+
+pub use catalog::{ForecastPath, find_forecasts, list_forecasts};
+pub use error::StoreError;
+pub use location::Location;
+pub use manifest::{Manifest, RunState, StepRecord};
+pub use reader::ForecastReader;
+pub use spec::{Encoding, ForecastSpec, Output};
+pub use writer::ForecastWriter;
