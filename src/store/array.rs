@@ -36,7 +36,8 @@ impl VariableArray {
         let corrupt = |reason: String| StoreError::Corrupt { object: format!("{location}/{name}"), reason };
         let metadata: ArrayMetadata = serde_json::from_value(document).map_err(|error| corrupt(error.to_string()))?;
         let store = Arc::new(AsyncObjectStore::new(location.store().clone()));
-        let array = Array::new_with_metadata(store, &format!("/{name}"), metadata).map_err(|error| corrupt(error.to_string()))?;
+        let array = Array::new_with_metadata(store, &format!("/{name}"), metadata)
+            .map_err(|error| corrupt(error.to_string()))?;
         Ok(Self {
             array,
             packing: (spec.encoding == Encoding::Packed).then(|| Packing::of(output)),
@@ -81,7 +82,10 @@ impl VariableArray {
             Some(packing) => {
                 let unpackable = |value: f32| StoreError::Unpackable {
                     what: format!("{} value {value}", self.name),
-                    reason: format!("a step of {} around {} in {} bits does not reach it", packing.scale, packing.offset, packing.bits),
+                    reason: format!(
+                        "a step of {} around {} in {} bits does not reach it",
+                        packing.scale, packing.offset, packing.bits
+                    ),
                 };
                 let packed = padded.iter().map(|&value| packing.pack(value).ok_or_else(|| unpackable(value)));
                 if packing.bits == 16 {
@@ -94,7 +98,9 @@ impl VariableArray {
             }
         };
         result.map_err(|error| match error {
-            zarrs::array::ArrayError::StorageError(source) => StoreError::storage(format!("writing {}/{}", self.location, self.name), source),
+            zarrs::array::ArrayError::StorageError(source) => {
+                StoreError::storage(format!("writing {}/{}", self.location, self.name), source)
+            }
             other => StoreError::from_array(format!("{}/{}", self.location, self.name), other),
         })
     }
@@ -146,7 +152,10 @@ impl VariableArray {
                     Ok(_) => {}
                     Err(object_store::Error::NotFound { .. }) => {
                         let object = format!("{}/{path}", self.location);
-                        return Err(StoreError::Corrupt { object, reason: "it is missing, though its step is published".to_owned() });
+                        return Err(StoreError::Corrupt {
+                            object,
+                            reason: "it is missing, though its step is published".to_owned(),
+                        });
                     }
                     Err(error) => return Err(StoreError::storage(format!("looking for {path}"), error)),
                 }
@@ -156,7 +165,12 @@ impl VariableArray {
     }
 
     /// One whole field.
-    pub async fn read_field(&self, lead: usize, level: usize, (h, w): (usize, usize)) -> Result<Array2<f32>, StoreError> {
+    pub async fn read_field(
+        &self,
+        lead: usize,
+        level: usize,
+        (h, w): (usize, usize),
+    ) -> Result<Array2<f32>, StoreError> {
         self.read_window(lead, level, 0..h, 0..w).await
     }
 
