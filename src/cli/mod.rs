@@ -1,11 +1,13 @@
 //! The command line: one file per command.
 
+mod demo;
 mod failure;
 mod forecast;
 mod inspect;
 mod models;
 mod progress;
 mod score;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -26,10 +28,12 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 2 configuration; 3 input (file, va
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Forecast(forecast::Arguments),
     Inspect(inspect::Arguments),
     #[command(subcommand)]
     Models(models::Command),
+    Serve(serve::Arguments),
     Score(score::Arguments),
 }
 
@@ -58,9 +62,11 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let result = match command {
+        Command::Demo(arguments) => demo::run(arguments),
         Command::Forecast(arguments) => forecast::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Models(command) => models::run(command),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Score(arguments) => score::run(arguments),
     };
     match result {
