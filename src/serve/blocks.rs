@@ -162,7 +162,9 @@ mod tests {
 
     #[test]
     fn windows_are_cut_at_the_last_column_and_at_blocks() {
-        let cut = |start, count| runs(Columns { start, count }, 10).into_iter().map(|r| (r.columns, r.offset)).collect::<Vec<_>>();
+        let cut = |start, count| {
+            runs(Columns { start, count }, 10).into_iter().map(|r| (r.columns, r.offset)).collect::<Vec<_>>()
+        };
         assert_eq!(cut(2, 3), [(2..5, 0)]);
         assert_eq!(cut(8, 4), [(8..10, 0), (0..2, 2)]);
         assert_eq!(cut(0, 11), [(0..10, 0), (0..1, 10)]);

@@ -41,7 +41,9 @@ pub enum Error {
     /// The run will have the step, or would have had it.
     #[error("{forecast} has not published {lead} yet: {complete} of {total} steps are there{}", if *.running { "" } else { ", and the run has stopped" })]
     NotPublished { forecast: String, lead: String, complete: usize, total: usize, running: bool },
-    #[error("this would take {found} values at once, the limit is {limit}; ask for a smaller area, such as a deeper zoom")]
+    #[error(
+        "this would take {found} values at once, the limit is {limit}; ask for a smaller area, such as a deeper zoom"
+    )]
     TooLarge { found: usize, limit: usize },
     #[error("the server is at its limit of {limit} requests at once; try again in a moment")]
     Busy { limit: usize },
@@ -194,9 +196,8 @@ mod tests {
 
     #[test]
     fn storage_details_stay_in_the_log() {
-        let error = || {
-            Error::from(StoreError::Storage { doing: "reading s3://secret".to_owned(), source: "denied".into() })
-        };
+        let error =
+            || Error::from(StoreError::Storage { doing: "reading s3://secret".to_owned(), source: "denied".into() });
         let status = Status::from(error());
         assert_eq!(status.code(), Code::Unavailable);
         assert!(!status.message().contains("secret"));

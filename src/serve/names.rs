@@ -82,11 +82,24 @@ mod tests {
     #[test]
     fn hostile_names_are_refused_with_a_short_message() {
         let long = "a".repeat(100_000);
-        for text in ["", "m", "m/2001-01-01T0600Z/ab", "~latest", "..~latest", "m~2001-01-01T0600Z~..", "a/b~latest", "m~~", "é~latest", &long] {
+        for text in [
+            "",
+            "m",
+            "m/2001-01-01T0600Z/ab",
+            "~latest",
+            "..~latest",
+            "m~2001-01-01T0600Z~..",
+            "a/b~latest",
+            "m~~",
+            "é~latest",
+            &long,
+        ] {
             let violation = ForecastName::from_id(text).unwrap_err();
             assert!(violation.description.len() < 300, "{text:?}");
         }
-        for text in ["", "forecasts/", "forecasts/m", "m/2001-01-01T0600Z/ab", "forecasts/../latest", "forecasts//latest"] {
+        for text in
+            ["", "forecasts/", "forecasts/m", "m/2001-01-01T0600Z/ab", "forecasts/../latest", "forecasts//latest"]
+        {
             assert!(ForecastName::from_resource("name", text).is_err(), "{text:?}");
         }
     }

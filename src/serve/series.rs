@@ -23,7 +23,9 @@ pub struct Place {
 impl Place {
     pub fn latitude(degrees: f64) -> Result<f64, Violation> {
         let inside = (-90.0..=90.0).contains(&degrees);
-        inside.then_some(degrees).ok_or_else(|| Violation::new("latitude", format!("{degrees} is outside -90 to 90 degrees")))
+        inside
+            .then_some(degrees)
+            .ok_or_else(|| Violation::new("latitude", format!("{degrees} is outside -90 to 90 degrees")))
     }
 
     pub fn longitude(degrees: f64) -> Result<f64, Violation> {
@@ -66,7 +68,8 @@ pub async fn series(
             let shape = (rows.len(), columns.count);
             let mut values = Vec::new();
             for window in read(forecast, column, rows, columns).await? {
-                let window = Array2::from_shape_vec(shape, window).map_err(|error| Error::Internal(error.to_string()))?;
+                let window =
+                    Array2::from_shape_vec(shape, window).map_err(|error| Error::Internal(error.to_string()))?;
                 values.extend(footprint.sample(&window));
             }
             Ok(Series { place, values })

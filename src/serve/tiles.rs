@@ -43,9 +43,7 @@ pub async fn render(
 ) -> Result<Bytes, Error> {
     let footprint = Footprint::of_tile(&forecast.reader.spec().grid, tile);
     let window = match &footprint {
-        Some(footprint) => {
-            state.blocks.window(forecast, selection, footprint.rows(), footprint.columns()).await?
-        }
+        Some(footprint) => state.blocks.window(forecast, selection, footprint.rows(), footprint.columns()).await?,
         None => Array2::zeros((0, 0)),
     };
     let style = match format {
@@ -61,7 +59,12 @@ pub async fn render(
 }
 
 /// With a style a picture, without one numbers.
-fn encode(footprint: Option<Footprint>, window: &Array2<f32>, tile: TileId, style: Option<&Style>) -> Result<Bytes, Error> {
+fn encode(
+    footprint: Option<Footprint>,
+    window: &Array2<f32>,
+    tile: TileId,
+    style: Option<&Style>,
+) -> Result<Bytes, Error> {
     let samples = footprint.map(|footprint| footprint.sample(window));
     let png = match (samples, style) {
         (Some(samples), None) => return Ok(encode_raw(&samples, tile).into()),

@@ -56,7 +56,8 @@ mod tests {
                 let (a, b) = (grid.latitude()[row].to_radians(), latitude.to_radians());
                 a.sin() * b.sin() + a.cos() * b.cos() * (grid.longitude()[column] - longitude).to_radians().cos()
             };
-            let best = (0..19).flat_map(|r| (0..36).map(move |c| (r, c))).map(|(r, c)| cosine(r, c)).fold(-2.0, f64::max);
+            let best =
+                (0..19).flat_map(|r| (0..36).map(move |c| (r, c))).map(|(r, c)| cosine(r, c)).fold(-2.0, f64::max);
             assert!(cosine(row, column) >= best - 1e-12, "{latitude} {longitude}");
         }
     }
@@ -66,7 +67,9 @@ mod tests {
         let grid = Grid::new(vec![60.0, 55.0, 50.0], vec![355.0, 360.0, 365.0]).unwrap();
         assert_eq!(nearest_point(&grid, 62.4, -7.4), Some((0, 0)));
         assert_eq!(nearest_point(&grid, 55.1, 0.2), Some((1, 1)));
-        for (latitude, longitude) in [(62.6, 0.0), (47.0, 0.0), (55.0, -7.6), (55.0, 180.0), (f64::NAN, 0.0), (91.0, 0.0)] {
+        for (latitude, longitude) in
+            [(62.6, 0.0), (47.0, 0.0), (55.0, -7.6), (55.0, 180.0), (f64::NAN, 0.0), (91.0, 0.0)]
+        {
             assert_eq!(nearest_point(&grid, latitude, longitude), None, "{latitude} {longitude}");
         }
     }

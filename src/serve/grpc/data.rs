@@ -19,9 +19,7 @@ fn format(format: v1::TileFormat) -> Result<Format, Violation> {
     match format {
         v1::TileFormat::Png => Ok(Format::Png),
         v1::TileFormat::F32 => Ok(Format::Raw),
-        v1::TileFormat::Unspecified => {
-            Err(Violation::missing("format", "TILE_FORMAT_PNG or TILE_FORMAT_F32"))
-        }
+        v1::TileFormat::Unspecified => Err(Violation::missing("format", "TILE_FORMAT_PNG or TILE_FORMAT_F32")),
     }
 }
 
@@ -64,10 +62,7 @@ impl v1::data_service_server::DataService for Data {
 
     type GetFieldStream = ReceiverStream<Result<v1::GetFieldResponse, Status>>;
 
-    async fn get_field(
-        &self,
-        request: Request<v1::GetFieldRequest>,
-    ) -> Result<Response<Self::GetFieldStream>, Status> {
+    async fn get_field(&self, request: Request<v1::GetFieldRequest>) -> Result<Response<Self::GetFieldStream>, Status> {
         let request = request.into_inner();
         let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
         let forecast = self.0.catalog.open(&name).await?;
@@ -96,11 +91,12 @@ impl v1::data_service_server::DataService for Data {
         };
         let series = series(&forecast, &column, Place { latitude, longitude }, interpolation).await?;
         let reference = forecast.manifest().reference_time;
-        let values = forecast.reader.published_leads().iter().zip(series.values).map(|(&lead, value)| v1::SeriesValue {
-            lead_time: Some(convert::duration(lead)),
-            valid_time: Some(convert::timestamp(reference + lead)),
-            value: Some(value).filter(|value| !value.is_nan()),
-        });
+        let values =
+            forecast.reader.published_leads().iter().zip(series.values).map(|(&lead, value)| v1::SeriesValue {
+                lead_time: Some(convert::duration(lead)),
+                valid_time: Some(convert::timestamp(reference + lead)),
+                value: Some(value).filter(|value| !value.is_nan()),
+            });
         let interpolation = match interpolation {
             Interpolation::Nearest => v1::Interpolation::Nearest,
             Interpolation::Bilinear => v1::Interpolation::Bilinear,

@@ -79,8 +79,9 @@ fn interpolation(text: &str) -> Result<Interpolation, Violation> {
     match text {
         "" | "nearest" => Ok(Interpolation::Nearest),
         "bilinear" => Ok(Interpolation::Bilinear),
-        other => {
-            Err(Violation::new("interpolation", format!("{} is not known; expected nearest or bilinear", quoted(other))))
-        }
+        other => Err(Violation::new(
+            "interpolation",
+            format!("{} is not known; expected nearest or bilinear", quoted(other)),
+        )),
     }
 }

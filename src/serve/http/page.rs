@@ -61,5 +61,9 @@ fn answer(asset: &Asset, headers: &HeaderMap) -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
     let etag = [(header::ETAG, etag)];
-    if known { (StatusCode::NOT_MODIFIED, fixed, etag).into_response() } else { (fixed, etag, asset.bytes).into_response() }
+    if known {
+        (StatusCode::NOT_MODIFIED, fixed, etag).into_response()
+    } else {
+        (fixed, etag, asset.bytes).into_response()
+    }
 }

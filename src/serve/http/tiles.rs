@@ -84,7 +84,8 @@ fn tile_id(z: &str, x: &str, file: &str, violations: &mut Violations) -> Option<
 fn etag(forecast: &Forecast, selection: &Selection, tile: TileId, format: Format) -> String {
     let mut hasher = DefaultHasher::new();
     let column = &selection.column;
-    (LOOK, &forecast.path, &column.variable.name, column.level, selection.lead, selection.step_crc32c).hash(&mut hasher);
+    (LOOK, &forecast.path, &column.variable.name, column.level, selection.lead, selection.step_crc32c)
+        .hash(&mut hasher);
     (tile, format.extension()).hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())
 }
@@ -108,11 +109,8 @@ pub async fn tile_json(
     let base = format!("/tiles/{id}/{name}/{level}/{lead}");
     let grid = &forecast.reader.spec().grid;
     let (latitude, longitude) = (grid.latitude(), grid.longitude());
-    let (west, east) = if grid.is_global_in_longitude() {
-        (-180.0, 180.0)
-    } else {
-        (longitude[0], longitude[longitude.len() - 1])
-    };
+    let (west, east) =
+        if grid.is_global_in_longitude() { (-180.0, 180.0) } else { (longitude[0], longitude[longitude.len() - 1]) };
     let document = json!({
         "tilejson": "3.0.0",
         "name": format!("{} {level} {lead}", column.variable.long_name),
@@ -147,7 +145,14 @@ mod tests {
         };
         assert_eq!(read("3", "1", "2.png").unwrap(), (TileId::new(3, 1, 2).unwrap(), Format::Png));
         assert_eq!(read("0", "0", "0.f32").unwrap().1, Format::Raw);
-        for (z, x, file) in [("3", "8", "2.png"), ("", "0", "0.png"), ("0", "0", "0.gif"), ("0", "0", ".png"), ("-1", "0", "0.png"), ("99999999999", "0", "0")] {
+        for (z, x, file) in [
+            ("3", "8", "2.png"),
+            ("", "0", "0.png"),
+            ("0", "0", "0.gif"),
+            ("0", "0", ".png"),
+            ("-1", "0", "0.png"),
+            ("99999999999", "0", "0"),
+        ] {
             assert!(matches!(read(z, x, file), Err(Error::Invalid(_))), "{z}/{x}/{file}");
         }
     }
