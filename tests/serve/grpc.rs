@@ -3,8 +3,8 @@
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
 use vejr::atmos::{LeadTime, Level};
 use vejr::serve::Limits;
@@ -200,7 +200,8 @@ async fn models_are_told() {
     let page = client.list_models(second).await.unwrap().into_inner();
     assert_eq!((page.models[0].name.as_str(), page.next_page_token.as_str()), ("models/made-up-planet", ""));
     assert_eq!(page.models[0].channels[0].standard_name, "air_temperature");
-    for (name, code) in [("models/none", Code::NotFound), ("none", Code::InvalidArgument), ("", Code::InvalidArgument)] {
+    for (name, code) in [("models/none", Code::NotFound), ("none", Code::InvalidArgument), ("", Code::InvalidArgument)]
+    {
         let request = v1::GetModelRequest { name: name.to_owned() };
         assert_eq!(client.get_model(request).await.unwrap_err().code(), code, "{name:?}");
     }

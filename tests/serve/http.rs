@@ -47,7 +47,9 @@ fn expected(variable: &str, level: Level, lead: LeadTime, tile: TileId) -> Vec<f
 async fn float_tiles_hold_the_published_values_at_every_zoom_and_across_the_date_line() {
     let (service, _) = Service::with_forecast().await;
     let level = Level::Pressure(500.0);
-    for (z, x, y) in [(0, 0, 0), (1, 0, 1), (2, 3, 1), (3, 0, 2), (3, 7, 2), (6, 31, 20), (6, 32, 20), (9, 0, 511), (9, 511, 0)] {
+    for (z, x, y) in
+        [(0, 0, 0), (1, 0, 1), (2, 3, 1), (3, 0, 2), (3, 7, 2), (6, 31, 20), (6, 32, 20), (9, 0, 511), (9, 511, 0)]
+    {
         let response = get(&service, &format!("/tiles/{ID}/t/500hPa/24h/{z}/{x}/{y}.f32")).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(header(&response, "content-type"), "application/octet-stream");
@@ -56,7 +58,11 @@ async fn float_tiles_hold_the_published_values_at_every_zoom_and_across_the_date
         assert_eq!(header(&response, "vejr-steps"), "9/9");
         let bytes = response.bytes().await.unwrap();
         let values: Vec<f32> = bytes[32..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
-        assert_eq!(values, expected("t", level, LeadTime::from_hours(24), TileId::new(z, x, y).unwrap()), "{z}/{x}/{y}");
+        assert_eq!(
+            values,
+            expected("t", level, LeadTime::from_hours(24), TileId::new(z, x, y).unwrap()),
+            "{z}/{x}/{y}"
+        );
     }
 }
 
@@ -119,7 +125,8 @@ async fn a_step_can_be_read_as_soon_as_it_is_published_and_not_before() {
     writer.write_step(&planet::fields(&spec, spec.lead_times[2])).await.unwrap();
     until("the new step is served", async || get(&service, &tile).await.status() == StatusCode::OK).await;
     let leads = json(&service, &format!("/api/v1/forecasts/{ID}")).await["leads"].clone();
-    let published: Vec<bool> = leads.as_array().unwrap().iter().map(|lead| lead["published"].as_bool().unwrap()).collect();
+    let published: Vec<bool> =
+        leads.as_array().unwrap().iter().map(|lead| lead["published"].as_bool().unwrap()).collect();
     assert_eq!(published, [true, true, true, false, false, false, false, false, false]);
 
     writer.fail("the device went away".to_owned()).await.unwrap();
@@ -162,7 +169,8 @@ async fn the_page_is_told_all_it_shows() {
 #[tokio::test]
 async fn a_series_is_the_forecast_at_a_place() {
     let (service, _) = Service::with_forecast().await;
-    let series = json(&service, &format!("/api/v1/forecasts/{ID}/series?variable=t&level=850hPa&lat=50&lon=-0.5")).await;
+    let series =
+        json(&service, &format!("/api/v1/forecasts/{ID}/series?variable=t&level=850hPa&lat=50&lon=-0.5")).await;
     assert_eq!(series["interpolation"], "nearest");
     let grid = planet::grid();
     let (latitude, longitude) = (series["latitude"].as_f64().unwrap(), series["longitude"].as_f64().unwrap());
@@ -175,7 +183,9 @@ async fn a_series_is_the_forecast_at_a_place() {
     assert_eq!(series["values"].as_array().unwrap().len(), 9);
 
     // halfway between the last meridian and the first
-    let query = format!("/api/v1/forecasts/{ID}/series?variable=u&level=250hPa&lat={latitude}&lon=358.125&interpolation=bilinear");
+    let query = format!(
+        "/api/v1/forecasts/{ID}/series?variable=u&level=250hPa&lat={latitude}&lon=358.125&interpolation=bilinear"
+    );
     let between = json(&service, &query).await;
     let at = |longitude| planet::value("u", Level::Pressure(250.0), LeadTime::ZERO, latitude, longitude);
     let expected = 0.5 * (at(356.25) + at(0.0));
@@ -213,7 +223,8 @@ async fn what_is_missing_or_wrong_is_named_with_what_there_is() {
     }
     let all = get(&service, &format!("/tiles/{ID}/t9/501hPa/25h/99/0/0.gif")).await;
     let problem: Value = serde_json::from_slice(&all.bytes().await.unwrap()).unwrap();
-    let fields: Vec<&str> = problem["violations"].as_array().unwrap().iter().map(|v| v["field"].as_str().unwrap()).collect();
+    let fields: Vec<&str> =
+        problem["violations"].as_array().unwrap().iter().map(|v| v["field"].as_str().unwrap()).collect();
     assert_eq!(fields, ["y", "z", "variable", "lead_time"], "a level can only be told wrong of a variable");
     assert_eq!(client().post(service.url("/")).send().await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
 }
@@ -223,9 +234,38 @@ async fn hostile_addresses_are_answered_and_none_is_a_server_error() {
     let (service, _) = Service::with_forecast().await;
     let client = client();
     let pieces = [
-        "..", "%2e%2e", "%2F", "%00", "~", "t", "500hPa", "24h", "99999999999999999999", "-1", "NaN", "inf", "1e999", ID,
-        "made-up-planet~latest", "0", "0.png", "0.f32", "%E2%82%AC", "a;b", "'", "\\", "tiles", "api", "v1", "forecasts",
-        "series?lat=1", "?lat=NaN&lon=inf&variable=t&level=500hPa", "legends", "assets", "%25", "x".repeat(300).leak(),
+        "..",
+        "%2e%2e",
+        "%2F",
+        "%00",
+        "~",
+        "t",
+        "500hPa",
+        "24h",
+        "99999999999999999999",
+        "-1",
+        "NaN",
+        "inf",
+        "1e999",
+        ID,
+        "made-up-planet~latest",
+        "0",
+        "0.png",
+        "0.f32",
+        "%E2%82%AC",
+        "a;b",
+        "'",
+        "\\",
+        "tiles",
+        "api",
+        "v1",
+        "forecasts",
+        "series?lat=1",
+        "?lat=NaN&lon=inf&variable=t&level=500hPa",
+        "legends",
+        "assets",
+        "%25",
+        "x".repeat(300).leak(),
     ];
     let mut state = 0x2545_f491_4f6c_dd1du64;
     let mut random = move |n: usize| {

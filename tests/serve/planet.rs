@@ -81,7 +81,7 @@ pub fn value(variable: &str, level: Level, lead: LeadTime, latitude: f64, longit
     let eddies = middle(47.0) * (wave(6.0, 11.0, 1.5) + 0.6 * wave(4.0, 6.0, -2.0) + 0.35 * wave(9.0, 15.0, 0.7));
     let swing = middle(47.0) * (wave(6.0, 11.0, 1.5 + PI / 2.0) + 0.5 * wave(9.0, 15.0, 0.7));
     let surface = 300.0 - 55.0 * phi.sin().powi(2);
-    let temperature = surface - 38.0 * depth + 9.0 * depth * phi.sin().powi(2) + 5.0 * eddies;
+    let temperature = surface - 44.0 * depth + 9.0 * depth * phi.sin().powi(2) + 5.0 * eddies;
     let mean = 287.0 * depth * (surface - 17.0 * depth);
     let shown = match variable {
         "t" => temperature.max(205.0 + 8.0 * phi.sin().powi(2) + 2.0 * eddies),

@@ -83,7 +83,7 @@ function drawRuns() {
   select.replaceChildren(
     ...runs.map((run) => {
       const when = format.run(new Date(run.reference_time));
-      const steps = run.state === "complete" ? "" : ` · ${run.state === "failed" ? "stopped at" : "so far"} ${run.steps_complete}/${run.steps_total}`;
+      const steps = run.state === "complete" ? "" : ` · ${run.steps_complete}/${run.steps_total}${run.state === "failed" ? " failed" : ""}`;
       const option = new Option(`${models > 1 ? `${run.title || run.model} · ` : ""}${when}${steps}`, run.id);
       option.title = `${run.title} (${run.model}), run ${run.run_key}`;
       return option;
