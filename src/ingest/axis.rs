@@ -1,0 +1,197 @@
+//! Which axis a coordinate is (CF 4), and what its values mean.
+
+use super::calendar::{self, CfTime};
+use super::units::conversion;
+use super::values::{Decoding, is_numeric, read_stored, text};
+use crate::atmos::Level;
+
+/// A coordinate, understood.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Axis {
+    /// Degrees north, in the file's order.
+    Latitude(Vec<f64>),
+    /// Degrees east, in the file's order.
+    Longitude(Vec<f64>),
+    Levels(Vec<Level>),
+    /// Valid times, or base times where a step axis goes with them.
+    Times(Vec<CfTime>),
+    /// Times that forecasts started from.
+    References(Vec<CfTime>),
+    /// Seconds since the reference time.
+    Steps(Vec<i64>),
+    Members(usize),
+    /// Something that we do not read; says what it is.
+    Foreign(String),
+}
+
+/// Attributes of a coordinate variable that tell what it is.
+struct Hints {
+    name: String,
+    standard_name: String,
+    long_name: String,
+    units: String,
+    axis: String,
+    positive: bool,
+}
+
+const LATITUDE_UNITS: &[&str] = &["degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"];
+const LONGITUDE_UNITS: &[&str] = &["degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"];
+const MODEL_STANDARD_NAMES: &[&str] = &[
+    "model_level_number",
+    "atmosphere_hybrid_sigma_pressure_coordinate",
+    "atmosphere_hybrid_height_coordinate",
+    "atmosphere_sigma_coordinate",
+];
+const MODEL_NAMES: &[&str] = &["hybrid", "model_level", "modellevel", "ml", "sigma"];
+const MEMBER_NAMES: &[&str] = &["number", "member", "realization", "ensemble", "ensemble_member", "ens"];
+const STEP_NAMES: &[&str] = &["step", "lead_time", "leadtime", "prediction_timedelta", "forecast_period"];
+const REFERENCE_NAMES: &[&str] = &["forecast_reference_time", "reference_time", "reftime", "init_time"];
+
+/// Levels in hPa of the producers of pressure-level data (ECMWF, NCEP, JMA, WeatherBench).
+const PRESSURE_LEVELS: &[u16] = &[
+    1, 2, 3, 5, 7, 10, 20, 30, 40, 50, 70, 100, 125, 150, 175, 200, 225, 250, 275, 300, 350, 400, 450, 500, 550, 600,
+    650, 700, 725, 750, 775, 800, 825, 850, 875, 900, 925, 950, 975, 1000,
+];
+
+impl Hints {
+    fn of(variable: &netcdf::Variable<'_>) -> Self {
+        let lower = |name: &str| text(variable, name).unwrap_or_default().to_lowercase();
+        Self {
+            name: variable.name().to_lowercase(),
+            standard_name: lower("standard_name"),
+            long_name: lower("long_name"),
+            units: text(variable, "units").unwrap_or_default(),
+            axis: lower("axis"),
+            positive: text(variable, "positive").is_some(),
+        }
+    }
+
+    /// By standard name, then units, then name where no attribute says otherwise.
+    fn is_horizontal(&self, standard_name: &str, units: &[&str], names: &[&str]) -> bool {
+        let unlabelled = self.standard_name.is_empty() && ["", "degrees", "degree"].contains(&self.units.as_str());
+        self.standard_name == standard_name
+            || (self.standard_name.is_empty() && units.contains(&self.units.to_lowercase().as_str()))
+            || (unlabelled && names.contains(&self.name.as_str()))
+    }
+
+    fn is_latitude(&self) -> bool {
+        self.is_horizontal("latitude", LATITUDE_UNITS, &["lat", "latitude"])
+    }
+
+    fn is_longitude(&self) -> bool {
+        self.is_horizontal("longitude", LONGITUDE_UNITS, &["lon", "longitude"])
+    }
+
+    fn is_reference_time(&self) -> bool {
+        self.standard_name == "forecast_reference_time"
+            || (self.standard_name.is_empty() && REFERENCE_NAMES.contains(&self.name.as_str()))
+    }
+
+    fn is_step(&self) -> bool {
+        self.standard_name == "forecast_period"
+            || (self.standard_name.is_empty() && STEP_NAMES.contains(&self.name.as_str()))
+    }
+
+    fn is_member(&self) -> bool {
+        self.standard_name == "realization" || MEMBER_NAMES.contains(&self.name.as_str())
+    }
+
+    /// Levels of this coordinate, or why not; `None` where it is not vertical.
+    fn levels(&self, values: &[f64]) -> Option<Result<Vec<Level>, String>> {
+        let model = MODEL_STANDARD_NAMES.contains(&self.standard_name.as_str())
+            || MODEL_NAMES.contains(&self.name.as_str())
+            || ["hybrid", "sigma"].iter().any(|word| self.units.to_lowercase().contains(word))
+            || (self.units.is_empty() && self.long_name.contains("model level"));
+        if model {
+            let whole = values.iter().all(|value| value.fract() == 0.0 && (0.0..1e6).contains(value));
+            let number = |(i, value): (usize, &f64)| Level::Model(if whole { *value as u32 } else { i as u32 + 1 });
+            return Some(Ok(values.iter().enumerate().map(number).collect()));
+        }
+        let labelled = |ours: &str| conversion(&self.units, ours).filter(|_| !self.units.is_empty());
+        if let Some(conversion) = labelled("Pa") {
+            // hPa with at most six digits: 850.0000000001 is 850
+            let hpa = |value: f64| (conversion.apply(value) * 1e4).round() / 1e6;
+            return Some(Ok(values.iter().map(|&value| Level::Pressure(hpa(value))).collect()));
+        }
+        let is_height = self.standard_name == "height" || self.name.starts_with("height");
+        if let Some(conversion) = labelled("m").filter(|_| is_height) {
+            return Some(Ok(values.iter().map(|&value| Level::Height(conversion.apply(value))).collect()));
+        }
+        let named_pressure = ["isobaric", "pres", "plev"].iter().any(|word| self.name.contains(word));
+        let vertical = self.axis == "z"
+            || self.positive
+            || named_pressure
+            || ["level", "lev", "levels", "height", "depth", "altitude"].contains(&self.name.as_str());
+        if !vertical {
+            return None;
+        }
+        // without a unit only where the values leave no doubt: no model counts its levels 500, 700, 850
+        let known = |value: &f64| PRESSURE_LEVELS.iter().any(|level| f64::from(*level) == *value);
+        let beyond_model_levels = values.iter().any(|value| *value >= 200.0);
+        let undoubted = values.iter().all(known) && beyond_model_levels && (values.len() > 1 || named_pressure);
+        if self.units.is_empty() && !["depth", "height", "altitude"].contains(&self.standard_name.as_str()) && undoubted {
+            return Some(Ok(values.iter().map(|&value| Level::Pressure(value)).collect()));
+        }
+        Some(Err(format!(
+            "a vertical axis {:?} of another kind (standard_name {:?}, units {:?}); pressure, height and model levels are read",
+            self.name, self.standard_name, self.units
+        )))
+    }
+}
+
+/// Understands the values of a coordinate; the error says what is wrong with it.
+pub fn understand(variable: &netcdf::Variable<'_>) -> Result<Axis, String> {
+    let hints = Hints::of(variable);
+    if let Some(projected) = projected(&hints.standard_name) {
+        return Ok(Axis::Foreign(projected.to_owned()));
+    }
+    if !is_numeric(variable) {
+        return Ok(Axis::Foreign(format!("coordinate {:?} of text", hints.name)));
+    }
+    if hints.is_member() {
+        return Ok(Axis::Members(variable.len()));
+    }
+    let values = coordinate_values(variable)?;
+    let missing = values.iter().filter(|value| !value.is_finite()).count();
+    if missing > 0 {
+        return Err(format!("{missing} of its {} values are missing", values.len()));
+    }
+    if hints.is_latitude() {
+        return Ok(Axis::Latitude(values));
+    }
+    if hints.is_longitude() {
+        return Ok(Axis::Longitude(values));
+    }
+    if calendar::is_time_units(&hints.units) {
+        let name = text(variable, "calendar").unwrap_or_default();
+        let times = calendar::decode(&values, &hints.units, &name)?;
+        return Ok(if hints.is_reference_time() { Axis::References(times) } else { Axis::Times(times) });
+    }
+    if hints.is_step() {
+        return calendar::step_seconds(&values, &hints.units).map(Axis::Steps);
+    }
+    let time = hints.standard_name == "time" || hints.axis == "t" || hints.name == "time";
+    match hints.levels(&values) {
+        Some(Ok(levels)) => Ok(Axis::Levels(levels)),
+        Some(Err(reason)) => Ok(Axis::Foreign(reason)),
+        None if time => Ok(Axis::Foreign(format!("times in units {:?}, which are no CF time", hints.units))),
+        None => Ok(Axis::Foreign(format!("an axis of unknown kind, {:?} (units {:?})", hints.name, hints.units))),
+    }
+}
+
+/// Horizontal coordinates of grids that are not made of parallels and meridians.
+pub fn projected(standard_name: &str) -> Option<&'static str> {
+    match standard_name {
+        "grid_latitude" | "grid_longitude" => Some("a rotated-pole grid"),
+        "projection_x_coordinate" | "projection_y_coordinate" => Some("a projected grid"),
+        _ => None,
+    }
+}
+
+/// All values of a coordinate, decoded.
+pub fn coordinate_values(variable: &netcdf::Variable<'_>) -> Result<Vec<f64>, String> {
+    let decoding = Decoding::of(variable)?;
+    let shape: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
+    let stored = read_stored(variable, &vec![0; shape.len()], &shape)?;
+    Ok(stored.into_iter().map(|value| decoding.decode(value)).collect())
+}

@@ -1,0 +1,266 @@
+//! One NetCDF file: what its variables are and how they lie.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::coordinates::{Coordinates, Time};
+use super::units::{self, Conversion, conversion};
+use super::values::{Decoding, is_numeric, text};
+use super::{CfTime, Problem, classic, horizontal, lexicon};
+use crate::atmos::{Grid, Level, Variable, known_variable};
+
+/// Larger fields are nobody's yet (1 km global has 0.8e9 points, 0.1° 6.5e6); they would take a gigabyte each.
+const MOST_POINTS: usize = 1 << 28;
+
+/// What a dimension of a data variable is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Time,
+    Step,
+    Level,
+    Latitude,
+    Longitude,
+    /// Length 1, or of a kind that blocks reading.
+    Other,
+}
+
+/// What a variable was recognised as.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recognition {
+    /// Ours, with the conversion to our units.
+    Known { variable: Variable, conversion: Conversion },
+    /// Readable under its own name, by whoever knows what it is.
+    Unnamed,
+    /// Its units are none of the quantity's.
+    WrongUnits { variable: Variable, accepted: String },
+    /// It carries no units: what its numbers mean is not said.
+    NoUnits { variable: Variable, accepted: String },
+}
+
+impl Recognition {
+    /// Ours, whatever its units.
+    pub fn variable(&self) -> Option<&Variable> {
+        match self {
+            Self::Unnamed => None,
+            Self::Known { variable, .. } | Self::WrongUnits { variable, .. } | Self::NoUnits { variable, .. } => {
+                Some(variable)
+            }
+        }
+    }
+}
+
+/// A data variable on a grid that we read.
+#[derive(Debug, Clone)]
+pub struct SourceVariable {
+    pub name: String,
+    /// Empty where there is none.
+    pub standard_name: String,
+    pub long_name: String,
+    /// Empty where there are none.
+    pub units: String,
+    pub recognition: Recognition,
+    /// In the file's order; one `Surface` where there is no vertical axis.
+    pub levels: Vec<Level>,
+    /// Height above ground in m of a single level, where the file says it.
+    pub height: Option<f64>,
+    /// Valid times in the file's order; with steps, all steps of the first base time, then the second's, …
+    pub times: Vec<CfTime>,
+    /// Why the variable can be looked at, but not be made part of an analysis: members, times that are none, …
+    pub blocked: Option<String>,
+    pub grid: Arc<Grid>,
+    pub(super) layout: Layout,
+}
+
+/// How a variable lies in its file.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub roles: Vec<Role>,
+    pub lengths: Vec<usize>,
+    /// Length of the step axis; 1 without one.
+    pub steps: usize,
+    /// Source row of each of our rows, source column of each of our columns.
+    pub rows: Vec<usize>,
+    pub columns: Vec<usize>,
+    /// A source column that repeats another after a full turn.
+    pub repeated: Option<(usize, usize)>,
+    pub decoding: Decoding,
+}
+
+/// A file, looked at.
+#[derive(Debug)]
+pub struct SourceFile {
+    pub path: PathBuf,
+    pub format: String,
+    pub variables: Vec<SourceVariable>,
+    /// Data variables that cannot be read, and why.
+    pub unread: Vec<(String, String)>,
+}
+
+const EXPECTED: &str = "a NetCDF file (classic, 64-bit offset, CDF-5 or NetCDF-4)";
+
+/// Opens a file, hands it to `read`, and closes it.
+///
+/// The library below panics on names that are not UTF-8; what it cannot read is a damaged file to us.
+pub(super) fn with_file<T>(path: &Path, read: impl FnOnce(&netcdf::File) -> T) -> Result<T, Problem> {
+    let problem = |found: String| Problem::in_file(path, found, EXPECTED);
+    format_name(path).map_err(problem)?;
+    classic::check_extent(path).map_err(problem)?;
+    // the library takes "name#mode=…" and URLs for more than names of files; an absolute path is neither
+    let absolute = path.canonicalize().map_err(|error| problem(format!("no readable file ({error})")))?;
+    catch_unwind(AssertUnwindSafe(|| netcdf::open(&absolute).map(|file| read(&file))))
+        .map_err(|_| problem("a damaged file (names or types that cannot be read)".to_owned()))?
+        .map_err(|error| problem(format!("a damaged file ({error})")))
+}
+
+/// What a file is by its first bytes; the error says what it is instead of NetCDF.
+fn format_name(path: &Path) -> Result<&'static str, String> {
+    let unreadable = |error: std::io::Error| format!("no readable file ({error})");
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err("a folder (Zarr is not read as input yet)".to_owned());
+    }
+    if !metadata.is_file() {
+        return Err("something that is no ordinary file".to_owned());
+    }
+    let mut magic = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(8).read_to_end(&mut magic)).map_err(unreadable)?;
+    match magic.as_slice() {
+        [] => Err("an empty file".to_owned()),
+        [b'C', b'D', b'F', 1, ..] => Ok("NetCDF classic"),
+        [b'C', b'D', b'F', 2, ..] => Ok("NetCDF 64-bit offset"),
+        [b'C', b'D', b'F', 5, ..] => Ok("NetCDF CDF-5"),
+        b"\x89HDF\r\n\x1a\n" => Ok("NetCDF-4"),
+        [b'G', b'R', b'I', b'B', ..] => Err("a GRIB file; convert it, for instance with grib_to_netcdf".to_owned()),
+        [0x0e, 0x03, 0x13, 0x01, ..] => Err("an HDF4 file".to_owned()),
+        [b'P', b'K', ..] => Err("a zip archive; unpack it first".to_owned()),
+        [0x1f, 0x8b, ..] => Err("a gzip file; unpack it first".to_owned()),
+        other => Err(format!("a file that begins with {:?}", String::from_utf8_lossy(other))),
+    }
+}
+
+impl SourceFile {
+    /// Reads metadata and coordinates. Only a file of which nothing can be read is a problem.
+    pub(super) fn inspect(path: &Path) -> Result<Self, Vec<Problem>> {
+        let format = format_name(path).map_err(|found| vec![Problem::in_file(path, found, EXPECTED)])?;
+        let mut source =
+            Self { path: path.to_owned(), format: format.to_owned(), variables: Vec::new(), unread: Vec::new() };
+        let groups = with_file(path, |file| {
+            let mut coordinates = Coordinates::new(file);
+            let data: Vec<_> = file.variables().filter(|variable| !coordinates.contains(&variable.name())).collect();
+            for variable in data {
+                match understand(file, &variable, &mut coordinates) {
+                    Ok(Some(understood)) => source.variables.push(understood),
+                    Ok(None) => {}
+                    Err(reason) => source.unread.push((variable.name(), reason)),
+                }
+            }
+            file.groups().map(Iterator::count).unwrap_or(0)
+        })
+        .map_err(|problem| vec![problem])?;
+        if source.variables.is_empty() { Err(source.nothing_to_read(groups)) } else { Ok(source) }
+    }
+
+    /// Says it once per reason, not once per variable.
+    fn nothing_to_read(&self, groups: usize) -> Vec<Problem> {
+        let expected = "fields on latitudes and longitudes";
+        let reasons: BTreeSet<&str> = self.unread.iter().map(|(_, reason)| reason.as_str()).collect();
+        let problem = |reason: &str| {
+            let names = self.unread.iter().filter(|(_, other)| other == reason).map(|(name, _)| name.as_str());
+            Problem::in_file(&self.path, reason, expected).of(names.collect::<Vec<_>>().join(", "))
+        };
+        match (reasons.is_empty(), groups) {
+            (false, _) => reasons.into_iter().map(problem).collect(),
+            (true, 0) => vec![Problem::in_file(&self.path, "no data variables", expected)],
+            (true, _) => vec![Problem::in_file(&self.path, "data in groups only", format!("{expected} in the root group"))],
+        }
+    }
+}
+
+/// `None`: not data (a character array, a scalar, a table of bounds).
+fn understand(
+    file: &netcdf::File,
+    variable: &netcdf::Variable<'_>,
+    coordinates: &mut Coordinates<'_>,
+) -> Result<Option<SourceVariable>, String> {
+    if !is_numeric(variable) || variable.dimensions().len() < 2 {
+        return Ok(None);
+    }
+    let lengths: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
+    if let Some(kind) = horizontal::unsupported(file, variable) {
+        return Err(format!("{kind}; only latitude-longitude grids are read"));
+    }
+    if let Some(empty) = variable.dimensions().iter().find(|dimension| dimension.len() == 0) {
+        return Err(format!("dimension {:?} of length 0: no data", empty.name()));
+    }
+    let found = coordinates.of(variable)?;
+    let (Some(latitude), Some(longitude)) = (found.latitude, found.longitude) else {
+        return Err(match found.blocked {
+            Some(what) => format!("no latitude and longitude axes; {what}"),
+            None => "no latitude and longitude axes".to_owned(),
+        });
+    };
+    if latitude.len().saturating_mul(longitude.len()) > MOST_POINTS {
+        return Err(format!("{} × {} points: more than {MOST_POINTS}", latitude.len(), longitude.len()));
+    }
+    let placed = horizontal::place(&latitude, &longitude)?;
+    let decoding = Decoding::of(variable)?;
+    let levels = found.levels.unwrap_or_else(|| vec![Level::Surface]);
+    let (times, steps, no_time) = match found.time {
+        Time::Known { times, steps } => (times, steps, None),
+        Time::None => (Vec::new(), 1, None),
+        Time::Unclear { reason, steps } => (Vec::new(), steps, Some(reason)),
+    };
+    let attribute = |name: &str| text(variable, name).unwrap_or_default();
+    // ecCodes writes what it does not know as "unknown"
+    let standard_name = Some(attribute("standard_name")).filter(|name| name != "unknown").unwrap_or_default();
+    let names: Vec<String> = std::iter::once(variable.name())
+        .chain(["GRIB_cfVarName", "GRIB_shortName", "short_name"].iter().filter_map(|name| text(variable, name)))
+        .collect();
+    let units = attribute("units");
+    let recognition = recognise(&names, &standard_name, &units, &levels[0], found.height);
+    Ok(Some(SourceVariable {
+        name: variable.name(),
+        standard_name,
+        long_name: attribute("long_name"),
+        units,
+        recognition,
+        levels,
+        height: found.height,
+        times,
+        blocked: found.blocked.or(no_time),
+        grid: Arc::new(placed.grid),
+        layout: Layout {
+            roles: found.roles,
+            lengths,
+            steps,
+            rows: placed.rows,
+            columns: placed.columns,
+            repeated: placed.repeated,
+            decoding,
+        },
+    }))
+}
+
+/// CF attributes first, then the short names of producers.
+fn recognise(names: &[String], standard_name: &str, units: &str, level: &Level, height: Option<f64>) -> Recognition {
+    let by_attributes = lexicon::by_standard_name(standard_name, level, height);
+    let by_name = || names.iter().find_map(|name| lexicon::lookup(name, level, height));
+    let Some(known) = by_attributes.or_else(by_name).and_then(known_variable) else {
+        return Recognition::Unnamed;
+    };
+    // producers call both kinds of vertical motion w; the units tell
+    let other = match known.name {
+        "w" if conversion(units, "m s-1").is_some() => known_variable("wz"),
+        _ => None,
+    };
+    let known = other.unwrap_or(known);
+    let variable = Variable::from(known);
+    match conversion(units, known.units) {
+        Some(conversion) => Recognition::Known { variable, conversion },
+        None if units.is_empty() => Recognition::NoUnits { variable, accepted: units::accepted(known.units) },
+        None => Recognition::WrongUnits { variable, accepted: units::accepted(known.units) },
+    }
+}

@@ -1,0 +1,272 @@
+//! What a set of files holds together, and reading it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::field::{self, Range, implausible, read_field, time_index};
+use super::file::{SourceFile, SourceVariable, with_file};
+use super::matching::{Found, field_label, find, label};
+use super::{CfTime, Conversion, IngestError, Problem, Recognition};
+use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable};
+
+/// What a reader wants.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub fields: Vec<(Variable, Level)>,
+    /// Each field is wanted at each of these.
+    pub times: Vec<ValidTime>,
+    /// The grid that the fields must be on; `None`: any, but all on the same.
+    pub grid: Option<Arc<Grid>>,
+}
+
+/// Files, looked at: everything about them but the values of their fields.
+#[derive(Debug)]
+pub struct Inventory {
+    files: Vec<SourceFile>,
+}
+
+/// A field to read: where it is, and what it becomes.
+struct Reading<'a> {
+    found: Found<'a>,
+    wanted: &'a Variable,
+    level: Level,
+    time: ValidTime,
+    time_index: usize,
+}
+
+/// Fields that belong to all times.
+const STATIC: &[&str] = &["land_binary_mask", "land_area_fraction", "surface_altitude", "surface_geopotential"];
+
+impl Inventory {
+    /// Looks at all files. What is wrong with any of them is reported together.
+    pub fn open(paths: &[PathBuf]) -> Result<Self, IngestError> {
+        let (inventory, problems) = Self::survey(paths);
+        if problems.is_empty() { Ok(inventory) } else { Err(IngestError { problems }) }
+    }
+
+    /// Looks at all files, and keeps those that can be read beside what is wrong with the others.
+    pub fn survey(paths: &[PathBuf]) -> (Self, Vec<Problem>) {
+        let mut files = Vec::new();
+        let mut problems = Vec::new();
+        for path in paths {
+            match SourceFile::inspect(path) {
+                Ok(file) => files.push(file),
+                Err(found) => problems.extend(found),
+            }
+        }
+        (Self { files }, problems)
+    }
+
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// Every variable with its file.
+    pub fn variables(&self) -> impl Iterator<Item = (&SourceFile, &SourceVariable)> {
+        self.files.iter().flat_map(|file| file.variables.iter().map(move |variable| (file, variable)))
+    }
+
+    /// Valid times of anything in the files, ascending, each once.
+    pub fn times(&self) -> Vec<ValidTime> {
+        let times: BTreeSet<ValidTime> = self.variables().flat_map(|(_, variable)| real_times(variable)).collect();
+        times.into_iter().collect()
+    }
+
+    /// The grids that the variables are on, each once.
+    pub fn grids(&self) -> Vec<Arc<Grid>> {
+        let mut grids: Vec<Arc<Grid>> = Vec::new();
+        for (_, variable) in self.variables() {
+            if !grids.iter().any(|grid| grid.same_points(&variable.grid)) {
+                grids.push(variable.grid.clone());
+            }
+        }
+        grids
+    }
+
+    /// The latest time at which the files hold all wanted fields, also at the `states - 1` times before, `step` apart.
+    /// The request's own times do not matter.
+    pub fn latest_time_with(&self, request: &Request, states: usize, step: LeadTime) -> Option<ValidTime> {
+        let mut complete: BTreeSet<ValidTime> = self.times().into_iter().collect();
+        for (wanted, level) in &request.fields {
+            let found = find(self, wanted, *level).ok()?;
+            if !found.iter().any(|found| is_static(found.variable)) {
+                let times: BTreeSet<ValidTime> = found.iter().flat_map(|found| real_times(found.variable)).collect();
+                complete = complete.intersection(&times).copied().collect();
+            }
+        }
+        let holds_all = |latest: ValidTime| {
+            let mut time = latest;
+            (1..states).all(|_| {
+                time = time - step;
+                complete.contains(&time)
+            })
+        };
+        complete.iter().rev().copied().find(|&time| holds_all(time))
+    }
+
+    /// Reads what is wanted, and nothing else. Everything that is missing or wrong is reported together.
+    ///
+    /// Fields are complete: missing values are a problem, and so are values that contradict their unit.
+    pub fn read(&self, request: &Request) -> Result<Analysis, IngestError> {
+        let mut problems = Vec::new();
+        let readings = self.locate(request, &mut problems);
+        let grid = common_grid(&readings, request, &mut problems);
+        if readings.is_empty() && problems.is_empty() {
+            problems.push(Problem {
+                file: None,
+                variable: None,
+                found: "a request for nothing".to_owned(),
+                expected: "at least one field and one time".to_owned(),
+            });
+        }
+        let Some(grid) = grid.filter(|_| problems.is_empty()) else {
+            return Err(IngestError { problems: unique(problems) });
+        };
+        let mut analysis = Analysis::new(grid.clone());
+        // each file is opened once
+        let mut by_file: BTreeMap<&Path, Vec<Reading<'_>>> = BTreeMap::new();
+        for reading in readings {
+            by_file.entry(&reading.found.file.path).or_default().push(reading);
+        }
+        for (path, readings) in by_file {
+            let read = with_file(path, |file| {
+                for reading in &readings {
+                    match reading.read(file, &grid) {
+                        Ok(field) => {
+                            if let Err(field) = analysis.insert(field) {
+                                let found = field.grid().to_string();
+                                problems.push(Problem::in_file(path, found, format!("the grid {grid}")));
+                            }
+                        }
+                        Err(problem) => problems.push(problem),
+                    }
+                }
+            });
+            problems.extend(read.err());
+        }
+        if problems.is_empty() { Ok(analysis) } else { Err(IngestError { problems: unique(problems) }) }
+    }
+
+    /// Where each field of a request is.
+    fn locate<'a>(&'a self, request: &'a Request, problems: &mut Vec<Problem>) -> Vec<Reading<'a>> {
+        let mut readings = Vec::new();
+        let mut missing: BTreeMap<ValidTime, BTreeSet<String>> = BTreeMap::new();
+        for (wanted, level) in &request.fields {
+            let level = *level;
+            let found = match find(self, wanted, level) {
+                Ok(found) => found,
+                Err(why_not) => {
+                    problems.extend(why_not);
+                    continue;
+                }
+            };
+            for &time in &request.times {
+                let at_time = |found: &Found<'a>| {
+                    let index = if is_static(found.variable) { Some(0) } else { time_index(found.variable, time) };
+                    index.map(|time_index| Reading { found: *found, wanted, level, time, time_index })
+                };
+                let mut holders = found.iter().filter_map(at_time);
+                match (holders.next(), holders.next()) {
+                    (Some(reading), None) => readings.push(reading),
+                    (Some(one), Some(other)) => problems.push(one.twice(&other)),
+                    (None, _) => {
+                        missing.entry(time).or_default().insert(field_label(wanted, level));
+                    }
+                }
+            }
+        }
+        let there = match self.times().as_slice() {
+            [] => "no times".to_owned(),
+            [one] => format!("only {one}"),
+            [first, .., last] => format!("times from {first} to {last} ({})", self.times().len()),
+        };
+        for (time, fields) in missing {
+            let all = fields.len() == request.fields.len();
+            let fields = fields.into_iter().collect::<Vec<_>>().join(", ");
+            problems.push(Problem {
+                file: None,
+                variable: (!all).then_some(fields),
+                found: format!("{there}, but not {time}"),
+                expected: format!("{time}; give files that hold it, or ask for another time"),
+            });
+        }
+        readings
+    }
+
+    /// Range of the values of a variable over all its levels and times, in our units where it is recognised.
+    pub fn range(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Range, Problem> {
+        let ranges = self.ranges(file, variable)?;
+        Ok(ranges.into_iter().fold(Range::EMPTY, |all, (_, range)| all.union(range)))
+    }
+
+    /// The same for each of its levels.
+    pub fn ranges(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Vec<(Level, Range)>, Problem> {
+        let conversion = match &variable.recognition {
+            Recognition::Known { conversion, .. } => *conversion,
+            _ => Conversion::NONE,
+        };
+        let read = |opened: &netcdf::File| {
+            let one = |(place, level): (usize, &Level)| Ok((*level, field::range(opened, variable, place, conversion)?));
+            variable.levels.iter().enumerate().map(one).collect::<Result<Vec<_>, String>>()
+        };
+        with_file(&file.path, read)?
+            .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))
+    }
+}
+
+impl Reading<'_> {
+    fn read(&self, file: &netcdf::File, grid: &Arc<Grid>) -> Result<Field, Problem> {
+        let Self { found, wanted, level, time, .. } = self;
+        let problem = |what: String, expected: String| {
+            let label = format!("{} at {time}", label(wanted, *level, found.variable));
+            Problem::in_file(&found.file.path, what, expected).of(label)
+        };
+        let values = read_field(file, found.variable, found.level, self.time_index, found.conversion)
+            .map_err(|reason| problem(reason, "readable values".to_owned()))?;
+        if let Some((what, expected)) = implausible(&values, wanted, *level, grid, &found.variable.units) {
+            return Err(problem(what, expected));
+        }
+        Field::new((*wanted).clone(), *level, *time, grid.clone(), values)
+            .map_err(|error| problem(error.to_string(), "the grid's shape".to_owned()))
+    }
+
+    fn twice(&self, other: &Self) -> Problem {
+        let (one, other) = (&self.found, &other.found);
+        let place = if one.file.path == other.file.path {
+            format!("it as {} and as {}", one.variable.name, other.variable.name)
+        } else {
+            format!("it here and in {}", other.file.path.display())
+        };
+        Problem::in_file(&one.file.path, place, "it once; leave out one of the files, or rename the other variable")
+            .of(format!("{} at {}", field_label(self.wanted, self.level), self.time))
+    }
+}
+
+fn common_grid(readings: &[Reading<'_>], request: &Request, problems: &mut Vec<Problem>) -> Option<Arc<Grid>> {
+    let first = || readings.first().map(|reading| reading.found.variable.grid.clone());
+    let expected = request.grid.clone().or_else(first)?;
+    for Reading { found, .. } in readings {
+        if !found.variable.grid.same_points(&expected) {
+            let advice = format!("the grid {expected}; interpolate the file to it first");
+            problems.push(Problem::in_file(&found.file.path, found.variable.grid.to_string(), advice).of(&found.variable.name));
+        }
+    }
+    Some(expected)
+}
+
+fn is_static(variable: &SourceVariable) -> bool {
+    let standard_name = variable.recognition.variable().map_or(&*variable.standard_name, |ours| &*ours.standard_name);
+    variable.times.is_empty() && STATIC.contains(&standard_name)
+}
+
+fn real_times(variable: &SourceVariable) -> impl Iterator<Item = ValidTime> {
+    variable.times.iter().filter_map(CfTime::real)
+}
+
+/// Each once, in the order of finding.
+fn unique(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    problems.retain(|problem| seen.insert(problem.to_string()));
+    problems
+}

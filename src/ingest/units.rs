@@ -1,0 +1,122 @@
+//! Unit conversion: UDUNITS spellings of the quantities that we know.
+
+/// `ours = found × scale + offset`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conversion {
+    pub scale: f64,
+    pub offset: f64,
+}
+
+impl Conversion {
+    pub const NONE: Self = Self { scale: 1.0, offset: 0.0 };
+
+    pub fn apply(self, value: f64) -> f64 {
+        value * self.scale + self.offset
+    }
+}
+
+/// Standard gravity in m s-2 (WMO), which makes geopotential of geopotential height.
+pub const GRAVITY: f64 = 9.806_65;
+
+/// Canonical units, then the other units of the same quantity with `ours = found × scale + offset`, all spelled as
+/// [`normal_form`] spells them.
+#[rustfmt::skip]
+const UNITS: &[(&str, &[(&str, f64, f64)])] = &[
+    ("k", &[("kelvin", 1.0, 0.0), ("degk", 1.0, 0.0), ("degreesk", 1.0, 0.0), ("degreek", 1.0, 0.0),
+            ("c", 1.0, 273.15), ("degc", 1.0, 273.15), ("celsius", 1.0, 273.15), ("°c", 1.0, 273.15), ("degreecelsius", 1.0, 273.15),
+            ("degreescelsius", 1.0, 273.15), ("degreec", 1.0, 273.15), ("degreesc", 1.0, 273.15),
+            ("degf", 5.0 / 9.0, 459.67 * 5.0 / 9.0), ("fahrenheit", 5.0 / 9.0, 459.67 * 5.0 / 9.0), ("°f", 5.0 / 9.0, 459.67 * 5.0 / 9.0)]),
+    ("pa", &[("pascal", 1.0, 0.0), ("pascals", 1.0, 0.0), ("hpa", 100.0, 0.0), ("hectopascal", 100.0, 0.0), ("hectopascals", 100.0, 0.0),
+             ("mb", 100.0, 0.0), ("mbar", 100.0, 0.0), ("millibar", 100.0, 0.0), ("millibars", 100.0, 0.0), ("bar", 1e5, 0.0), ("kpa", 1e3, 0.0), ("n m-2", 1.0, 0.0)]),
+    ("m s-1", &[("meter second-1", 1.0, 0.0), ("metre second-1", 1.0, 0.0), ("meters second-1", 1.0, 0.0), ("km h-1", 1.0 / 3.6, 0.0), ("cm s-1", 0.01, 0.0),
+                ("kn", 1852.0 / 3600.0, 0.0), ("kt", 1852.0 / 3600.0, 0.0), ("knot", 1852.0 / 3600.0, 0.0), ("knots", 1852.0 / 3600.0, 0.0)]),
+    ("pa s-1", &[("hpa s-1", 100.0, 0.0), ("pascal s-1", 1.0, 0.0), ("pascal second-1", 1.0, 0.0)]),
+    ("m2 s-2", &[("j kg-1", 1.0, 0.0), ("m", GRAVITY, 0.0), ("gpm", GRAVITY, 0.0), ("meter", GRAVITY, 0.0), ("metre", GRAVITY, 0.0),
+                 ("meters", GRAVITY, 0.0), ("geopotentialmeter", GRAVITY, 0.0), ("gpdm", 10.0 * GRAVITY, 0.0), ("dam", 10.0 * GRAVITY, 0.0)]),
+    ("kg kg-1", &[("1", 1.0, 0.0), ("g kg-1", 1e-3, 0.0), ("gm kg-1", 1e-3, 0.0), ("gms kg-1", 1e-3, 0.0), ("grams kg-1", 1e-3, 0.0), ("kilogram kilogram-1", 1.0, 0.0)]),
+    ("1", &[("", 1.0, 0.0), ("%", 0.01, 0.0), ("percent", 0.01, 0.0), ("0-1", 1.0, 0.0), ("(0-1)", 1.0, 0.0), ("fraction", 1.0, 0.0), ("dimensionless", 1.0, 0.0), ("none", 1.0, 0.0)]),
+    ("kg m-2", &[("mm", 1.0, 0.0), ("m", 1000.0, 0.0), ("kg/m2", 1.0, 0.0), ("cm", 10.0, 0.0)]),
+    ("kg m-2 s-1", &[("mm s-1", 1.0, 0.0), ("mm h-1", 1.0 / 3600.0, 0.0), ("mm hr-1", 1.0 / 3600.0, 0.0), ("mm day-1", 1.0 / 86_400.0, 0.0), ("m s-1", 1000.0, 0.0)]),
+    ("m", &[("meter", 1.0, 0.0), ("metre", 1.0, 0.0), ("meters", 1.0, 0.0), ("metres", 1.0, 0.0), ("km", 1000.0, 0.0), ("gpm", 1.0, 0.0), ("ft", 0.3048, 0.0)]),
+    ("s-1", &[("1 s-1", 1.0, 0.0), ("second-1", 1.0, 0.0)]),
+    ("j m-2", &[("w s m-2", 1.0, 0.0), ("kj m-2", 1e3, 0.0)]),
+    ("w m-2", &[("watt m-2", 1.0, 0.0), ("watts m-2", 1.0, 0.0)]),
+    ("k m2 kg-1 s-1", &[("pvu", 1e-6, 0.0)]),
+];
+
+/// Units in one spelling: lower case, `a b-1`, no `**`, `^`, `.`, `*`, `/`, brackets or underscores.
+fn normal_form(units: &str) -> String {
+    let text = units.trim().to_lowercase().replace("**", "").replace(['^', '_'], "").replace(['.', '*', '·'], " ");
+    let mut words = Vec::new();
+    for (i, part) in text.split('/').enumerate() {
+        for (j, word) in part.split_whitespace().enumerate() {
+            // what follows a slash is divided by: s → s-1, m2 → m-2
+            if i > 0 && j == 0 && !word.contains('-') {
+                let split = word.find(|c: char| c.is_ascii_digit()).unwrap_or(word.len());
+                let (unit, power) = word.split_at(split);
+                words.push(format!("{unit}-{}", if power.is_empty() { "1" } else { power }));
+            } else {
+                words.push(word.to_owned());
+            }
+        }
+    }
+    words.join(" ")
+}
+
+/// How values in the units `found` become values in the units `ours`, `None` where they cannot.
+pub fn conversion(found: &str, ours: &str) -> Option<Conversion> {
+    let (found, ours) = (normal_form(found), normal_form(ours));
+    if found == ours {
+        return Some(Conversion::NONE);
+    }
+    let (_, others) = UNITS.iter().find(|(canonical, _)| *canonical == ours)?;
+    // "degrees Celsius": spaces within a name do not separate factors
+    let joined = found.replace(' ', "");
+    let (_, scale, offset) = others.iter().find(|(name, ..)| *name == found || *name == joined)?;
+    Some(Conversion { scale: *scale, offset: *offset })
+}
+
+/// The spellings that [`conversion`] knows for these units, for messages.
+pub fn accepted(ours: &str) -> String {
+    let normal = normal_form(ours);
+    let others =
+        UNITS.iter().find(|(canonical, _)| *canonical == normal).map(|(_, others)| *others).unwrap_or_default();
+    let names: Vec<&str> = others.iter().map(|(name, ..)| *name).filter(|name| !name.is_empty()).take(6).collect();
+    if names.is_empty() { ours.to_owned() } else { format!("{ours}, or one of {}, …", names.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_and_conversions() {
+        for (found, ours, value, expected) in [
+            ("K", "K", 1.0, 1.0),
+            ("degC", "K", 0.0, 273.15),
+            ("degrees Celsius", "K", 10.0, 283.15),
+            ("degF", "K", 32.0, 273.15),
+            ("millibar", "Pa", 1013.0, 101_300.0),
+            ("m s**-1", "m s-1", 3.0, 3.0),
+            ("m/s", "m s-1", 3.0, 3.0),
+            ("m.s-1", "m s-1", 3.0, 3.0),
+            ("m s^-1", "m s-1", 3.0, 3.0),
+            ("knots", "m s-1", 3600.0, 1852.0),
+            ("m**2 s**-2", "m2 s-2", 5.0, 5.0),
+            ("m2/s2", "m2 s-2", 5.0, 5.0),
+            ("gpm", "m2 s-2", 1.0, 9.806_65),
+            ("kg/kg", "kg kg-1", 0.1, 0.1),
+            ("g/kg", "kg kg-1", 1.0, 0.001),
+            ("%", "1", 50.0, 0.5),
+            ("(0 - 1)", "1", 0.5, 0.5),
+            ("mm/day", "kg m-2 s-1", 86_400.0, 1.0),
+            ("kg m**-2 s**-1", "kg m-2 s-1", 2.0, 2.0),
+        ] {
+            let conversion = conversion(found, ours).unwrap_or_else(|| panic!("{found} → {ours}"));
+            assert!((conversion.apply(value) - expected).abs() < 1e-9, "{found} → {ours}");
+        }
+        for (found, ours) in [("Pa", "K"), ("furlong", "m"), ("", "K"), ("m", "Pa"), ("s", "m s-1")] {
+            assert_eq!(conversion(found, ours), None, "{found} → {ours}");
+        }
+    }
+}
