@@ -1,1 +1,93 @@
-//! One file per command.
+//! The command line: one file per command.
+
+mod demo;
+mod failure;
+mod forecast;
+mod inspect;
+mod models;
+mod progress;
+mod score;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::{Failure, Fault};
+
+/// Trained machine-learning weather models, run as operational forecasts: NetCDF in, published forecast out.
+#[derive(Debug, Parser)]
+#[command(name = "vejr", version, max_term_width = 110, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 2 configuration; 3 input (file, variable, unit, time); \
+4 device; 5 storage; 1 anything else.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Arguments),
+    Forecast(forecast::Arguments),
+    Inspect(inspect::Arguments),
+    #[command(subcommand)]
+    Models(models::Command),
+    Serve(serve::Arguments),
+    Score(score::Arguments),
+}
+
+const WHAT_NEXT: &str = "\
+vejr forecasts with trained machine-learning weather models.
+
+  vejr demo                      forecast with the bundled model and look at it in the browser
+  vejr models list               the models that are here
+  vejr inspect FILE…             what a NetCDF file holds
+  vejr forecast --help           a forecast of your own
+  vejr serve --help              serve forecasts over gRPC, tiles and a map
+
+vejr --help lists every command; README.md tells the rest.";
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("VEJR_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    // both of rustls's providers are in the dependency tree; without a choice, the first TLS connection would panic
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let Some(command) = arguments.command else {
+        println!("{WHAT_NEXT}");
+        return ExitCode::SUCCESS;
+    };
+    let result = match command {
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Forecast(arguments) => forecast::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Models(command) => models::run(command),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Score(arguments) => score::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("vejr: {}", failure.message);
+            ExitCode::from(failure.fault as u8)
+        }
+    }
+}
+
+/// The runtime for storage and the network; networks compute on threads of their own.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Fault::Other, format!("the async runtime does not start: {error}")))
+}
+
+/// Prints a line to standard output; a reader that went away (`vejr … | head`) is no error.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -165,11 +165,24 @@ pub(super) unsafe fn product(
     // SAFETY: promised by the caller
     unsafe {
         gemm::gemm(
-            m, n, k,
-            out, 1, out_row as isize, add,
-            lhs, lhs_col as isize, lhs_row as isize,
-            rhs, rhs_col as isize, rhs_row as isize,
-            1.0, factor, false, false, false,
+            m,
+            n,
+            k,
+            out,
+            1,
+            out_row as isize,
+            add,
+            lhs,
+            lhs_col as isize,
+            lhs_row as isize,
+            rhs,
+            rhs_col as isize,
+            rhs_row as isize,
+            1.0,
+            factor,
+            false,
+            false,
+            false,
             Parallelism::None,
         );
     }
@@ -210,7 +223,12 @@ mod tests {
             let to = batched_matmul(&lhs, &rhs, Triangle::RowsTo, BatchAxis::First).unwrap();
             assert!(distance(&rows(&to, b, 0, b + 1), &rows(&full, b, 0, b + 1)) < 1e-5);
             let inner = batched_matmul(&lhs, &rhs, Triangle::InnerFrom, BatchAxis::First).unwrap().get(b).unwrap();
-            let expected = lhs.get(b).unwrap().narrow(1, b, 5 - b).unwrap().matmul(&rhs.get(b).unwrap().narrow(0, b, 5 - b).unwrap());
+            let expected = lhs
+                .get(b)
+                .unwrap()
+                .narrow(1, b, 5 - b)
+                .unwrap()
+                .matmul(&rhs.get(b).unwrap().narrow(0, b, 5 - b).unwrap());
             assert!(distance(&inner, &expected.unwrap()) < 1e-5);
         }
     }
@@ -220,7 +238,9 @@ mod tests {
         let (x, weight) = (random((3, 4, 10)), Tensor::randn(0f32, 1f32, (3, 2, 5, 6), &Device::Cpu).unwrap());
         let out = batched_complex_matmul(&x, &weight, Triangle::Full).unwrap().to_vec3::<f32>().unwrap();
         let x = x.to_vec3::<f32>().unwrap();
-        let w = |b: usize, part: usize, i: usize, o: usize| weight.get(b).unwrap().get(part).unwrap().get(i).unwrap().get(o).unwrap().to_scalar::<f32>().unwrap();
+        let w = |b: usize, part: usize, i: usize, o: usize| {
+            weight.get(b).unwrap().get(part).unwrap().get(i).unwrap().get(o).unwrap().to_scalar::<f32>().unwrap()
+        };
         for (b, m, o) in [(0, 0, 0), (2, 3, 5), (1, 2, 3)] {
             let (mut re, mut im) = (0.0, 0.0);
             for i in 0..5 {

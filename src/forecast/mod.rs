@@ -1,1 +1,15 @@
-//! Where the floors below meet.
+//! Where the floors below meet: a [`Rollout`] steps a model, a run publishes what it makes.
+
+mod error;
+mod input;
+mod key;
+mod plausible;
+mod rollout;
+mod run;
+
+pub use error::ForecastError;
+pub use input::{InitialStates, needs, read_initial_states};
+pub use key::{RunIdentity, RunKey};
+pub use plausible::{Implausible, check_plausible};
+pub use rollout::Rollout;
+pub use run::{MOST_STEPS, Progress, RunOptions, RunSummary, identify, path_in_store, run};

@@ -20,7 +20,8 @@ pub struct Implausible {
 
 impl fmt::Display for Implausible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { channel, units, valid_time, value, place: (latitude, longitude), count, expected: (low, high) } = self;
+        let Self { channel, units, valid_time, value, place: (latitude, longitude), count, expected: (low, high) } =
+            self;
         write!(
             f,
             "{channel} is {value} {units} at {latitude:.2} °N {longitude:.2} °E, valid {valid_time}; \

@@ -333,7 +333,11 @@ impl GridSection {
             "gaussian" => Some(GridKind::Gaussian),
             "rectilinear" => Some(GridKind::Rectilinear),
             other => {
-                problems.add("model.toml: [grid] kind", format!("{other:?}"), "\"latlon\", \"gaussian\" or \"rectilinear\"");
+                problems.add(
+                    "model.toml: [grid] kind",
+                    format!("{other:?}"),
+                    "\"latlon\", \"gaussian\" or \"rectilinear\"",
+                );
                 None
             }
         };

@@ -180,7 +180,7 @@ fn check_weights(path: &Path, manifest: &Manifest, arch: &arch::ArchConfig, prob
     }
     let found = match weight_shapes(&path.join(&weights.file)) {
         Ok(found) => found,
-        Err(WeightsError::Io(_)) => return, // likewise
+        Err(WeightsError::Unreadable) => return, // likewise
         Err(WeightsError::Format(reason)) => {
             problems.add(&weights.file, reason, "a safetensors file");
             return;
@@ -212,7 +212,8 @@ fn check_weights(path: &Path, manifest: &Manifest, arch: &arch::ArchConfig, prob
 }
 
 enum WeightsError {
-    Io(std::io::Error),
+    /// Named when its digest is taken.
+    Unreadable,
     Format(String),
 }
 
@@ -220,8 +221,8 @@ enum WeightsError {
 fn weight_shapes(path: &Path) -> Result<BTreeMap<String, (safetensors::Dtype, Vec<usize>)>, WeightsError> {
     /// safetensors' own limit for the header.
     const LONGEST_HEADER: u64 = 100_000_000;
-    let mut file = File::open(path).map_err(WeightsError::Io)?;
-    let size = file.metadata().map_err(WeightsError::Io)?.len();
+    let mut file = File::open(path).map_err(|_| WeightsError::Unreadable)?;
+    let size = file.metadata().map_err(|_| WeightsError::Unreadable)?.len();
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(|_| WeightsError::Format(format!("{size} bytes")))?;
     let length = u64::from_le_bytes(length);
@@ -229,7 +230,7 @@ fn weight_shapes(path: &Path) -> Result<BTreeMap<String, (safetensors::Dtype, Ve
         return Err(WeightsError::Format(format!("a header of {length} bytes in a file of {size}")));
     }
     let mut header = vec![0; length as usize];
-    file.read_exact(&mut header).map_err(WeightsError::Io)?;
+    file.read_exact(&mut header).map_err(|_| WeightsError::Unreadable)?;
     let metadata: safetensors::tensor::Metadata = serde_json::from_slice(&header)
         .map_err(|error| WeightsError::Format(format!("a header that is not valid: {error}")))?;
     if metadata.data_len() as u64 != size - 8 - length {

@@ -8,7 +8,7 @@ use crate::atmos::LeadTime;
 
 /// Something that makes the next state from the present one (and earlier ones). It knows nothing of files, of leads or
 /// of who reads the result.
-pub trait StepModel: Send {
+pub trait StepModel: Send + Sync {
     /// Time between two states.
     fn time_step(&self) -> LeadTime;
 

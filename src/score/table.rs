@@ -59,7 +59,11 @@ fn digits(value: f64) -> String {
         return value.to_string();
     }
     let magnitude = value.abs().log10().floor() as i32;
-    if (-4..7).contains(&magnitude) { format!("{value:.*}", (3 - magnitude).max(0) as usize) } else { format!("{value:.3e}") }
+    if (-4..7).contains(&magnitude) {
+        format!("{value:.*}", (3 - magnitude).max(0) as usize)
+    } else {
+        format!("{value:.3e}")
+    }
 }
 
 #[cfg(test)]

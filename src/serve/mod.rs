@@ -1,1 +1,45 @@
-//! gRPC and HTTP.
+//! gRPC and HTTP, on one port.
+//!
+//! ```text
+//!  TCP ─► server ─► admission ─┬─► grpc/   ForecastService, DataService, ModelService, health, reflection
+//!         (connections,  (one  └─► http/   tiles, TileJSON, legends, JSON for the page, the page, probes, metrics
+//!          slow peers)   bound)      │
+//!                                    ▼
+//!                     select (names → field) ─► tiles, series ─► blocks (decoded, cached) ─► store
+//! ```
+//!
+//! Both faces ask the same few functions and get the same errors; [`Error`] is the only place that knows status codes.
+//!
+//! # Absent on purpose
+//! - No default for a dimension: a variable, level or lead time that is left out is an error that says what there is.
+//! - No sessions, no state per client: any number of servers may share a store.
+//! - Nothing of a request is trusted to be a path: forecasts are looked up by parsed names.
+
+mod admission;
+mod blocks;
+mod catalog;
+mod config;
+mod error;
+mod grpc;
+mod health;
+mod http;
+mod metrics;
+mod names;
+mod select;
+mod series;
+mod server;
+mod state;
+mod styles;
+mod tiles;
+
+/// The messages and services of `proto/vejr/v1`.
+pub mod v1 {
+    tonic::include_proto!("vejr.v1");
+
+    /// All of `proto/`, compiled: what server reflection hands out.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vejr_descriptor.bin"));
+}
+
+pub use config::{Limits, ModelChannel, ModelSummary, ServeConfig};
+pub use error::{Error, Violation};
+pub use server::{Server, StartError, run};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use zarrs::array::{Array, ArrayMetadata, ArraySubset, CodecOptions};
+use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArraySubset, CodecOptions};
 use zarrs_object_store::AsyncObjectStore;
 
 use super::metadata::{self, Copy, Packing};
@@ -36,7 +36,8 @@ impl VariableArray {
         let corrupt = |reason: String| StoreError::Corrupt { object: format!("{location}/{name}"), reason };
         let metadata: ArrayMetadata = serde_json::from_value(document).map_err(|error| corrupt(error.to_string()))?;
         let store = Arc::new(AsyncObjectStore::new(location.store().clone()));
-        let array = Array::new_with_metadata(store, &format!("/{name}"), metadata).map_err(|error| corrupt(error.to_string()))?;
+        let array = Array::new_with_metadata(store, &format!("/{name}"), metadata)
+            .map_err(|error| corrupt(error.to_string()))?;
         Ok(Self {
             array,
             packing: (spec.encoding == Encoding::Packed).then(|| Packing::of(output)),
@@ -76,27 +77,45 @@ impl VariableArray {
         let index = self.object_index(lead, level, band);
         // an object that is not there must always mean that something is wrong
         let options = CodecOptions::default().with_store_empty_chunks(true).with_concurrent_target(1);
-        let result = match self.packing {
-            None => self.array.async_store_chunk_opt(&index, padded, &options).await,
-            Some(packing) => {
-                let unpackable = |value: f32| StoreError::Unpackable {
-                    what: format!("{} value {value}", self.name),
-                    reason: format!("a step of {} around {} in {} bits does not reach it", packing.scale, packing.offset, packing.bits),
-                };
-                let packed = padded.iter().map(|&value| packing.pack(value).ok_or_else(|| unpackable(value)));
-                if packing.bits == 16 {
-                    let packed: Vec<i16> = packed.map(|value| value.map(|v| v as i16)).collect::<Result<_, _>>()?;
-                    self.array.async_store_chunk_opt(&index, packed, &options).await
-                } else {
-                    let packed: Vec<i32> = packed.map(|value| value.map(|v| v as i32)).collect::<Result<_, _>>()?;
-                    self.array.async_store_chunk_opt(&index, packed, &options).await
-                }
-            }
-        };
+        let bytes = self.encode(&padded)?;
+        let result = self.array.async_store_chunk_opt(&index, ArrayBytes::new_flen(bytes), &options).await;
         result.map_err(|error| match error {
-            zarrs::array::ArrayError::StorageError(source) => StoreError::storage(format!("writing {}/{}", self.location, self.name), source),
+            zarrs::array::ArrayError::StorageError(source) => {
+                StoreError::storage(format!("writing {}/{}", self.location, self.name), source)
+            }
             other => StoreError::from_array(format!("{}/{}", self.location, self.name), other),
         })
+    }
+
+    /// Values as they are stored, little-endian.
+    fn encode(&self, values: &[f32]) -> Result<Vec<u8>, StoreError> {
+        let Some(packing) = self.packing else {
+            return Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect());
+        };
+        let mut bytes = Vec::with_capacity(values.len() * packing.bits as usize / 8);
+        for &value in values {
+            let packed = packing.pack(value).ok_or_else(|| StoreError::Unpackable {
+                what: format!("{} value {value}", self.name),
+                reason: format!(
+                    "a step of {} around {} in {} bits does not reach it",
+                    packing.scale, packing.offset, packing.bits
+                ),
+            })?;
+            bytes.extend_from_slice(&packed.to_le_bytes()[..packing.bits as usize / 8]);
+        }
+        Ok(bytes)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Vec<f32> {
+        match self.packing {
+            None => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+            Some(packing) if packing.bits == 16 => {
+                bytes.as_chunks().0.iter().map(|value| packing.unpack(i16::from_le_bytes(*value).into())).collect()
+            }
+            Some(packing) => {
+                bytes.as_chunks().0.iter().map(|value| packing.unpack(i32::from_le_bytes(*value).into())).collect()
+            }
+        }
     }
 
     /// Reads `[leads, rows, columns]` of one level.
@@ -113,20 +132,9 @@ impl VariableArray {
         ranges.extend([range(&rows), range(&columns)]);
         let subset = ArraySubset::new_with_ranges(&ranges);
         let object = || format!("{}/{}", self.location, self.name);
-        let values = match self.packing {
-            None => self.array.async_retrieve_array_subset::<Vec<f32>>(&subset).await,
-            Some(packing) if packing.bits == 16 => self
-                .array
-                .async_retrieve_array_subset::<Vec<i16>>(&subset)
-                .await
-                .map(|values| values.into_iter().map(|value| packing.unpack(i64::from(value))).collect()),
-            Some(packing) => self
-                .array
-                .async_retrieve_array_subset::<Vec<i32>>(&subset)
-                .await
-                .map(|values| values.into_iter().map(|value| packing.unpack(i64::from(value))).collect()),
-        };
-        let values: Vec<f32> = values.map_err(|error| StoreError::from_array(object(), error))?;
+        let bytes = self.array.async_retrieve_array_subset::<ArrayBytes<'static>>(&subset).await;
+        let bytes = bytes.and_then(|bytes| Ok(bytes.into_fixed()?.into_owned()));
+        let values = self.decode(&bytes.map_err(|error| StoreError::from_array(object(), error))?);
         // the array library gives missing values for an object that is not there; published fields have none
         if values.iter().any(|value| value.is_nan()) {
             self.check_objects(&leads, level, &rows).await?;
@@ -146,7 +154,10 @@ impl VariableArray {
                     Ok(_) => {}
                     Err(object_store::Error::NotFound { .. }) => {
                         let object = format!("{}/{path}", self.location);
-                        return Err(StoreError::Corrupt { object, reason: "it is missing, though its step is published".to_owned() });
+                        return Err(StoreError::Corrupt {
+                            object,
+                            reason: "it is missing, though its step is published".to_owned(),
+                        });
                     }
                     Err(error) => return Err(StoreError::storage(format!("looking for {path}"), error)),
                 }
@@ -156,7 +167,12 @@ impl VariableArray {
     }
 
     /// One whole field.
-    pub async fn read_field(&self, lead: usize, level: usize, (h, w): (usize, usize)) -> Result<Array2<f32>, StoreError> {
+    pub async fn read_field(
+        &self,
+        lead: usize,
+        level: usize,
+        (h, w): (usize, usize),
+    ) -> Result<Array2<f32>, StoreError> {
         self.read_window(lead, level, 0..h, 0..w).await
     }
 

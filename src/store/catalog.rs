@@ -41,7 +41,9 @@ impl FromStr for ForecastPath {
     fn from_str(text: &str) -> Result<Self, String> {
         let error = || format!("{text:?} is no forecast; expected model/2026-11-23T0600Z/run-key");
         let allowed = |part: &str| {
-            (1..=64).contains(&part.len()) && !part.starts_with('.') && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            (1..=64).contains(&part.len())
+                && !part.starts_with('.')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         };
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
@@ -87,8 +89,16 @@ pub async fn find_forecasts(place: &Location) -> Result<Vec<Location>, StoreErro
     }
     let failed = |error| StoreError::storage(format!("listing {place}"), error);
     let objects = place.store().list(None).map_ok(|object| object.location);
-    let manifests: Vec<_> = objects.try_filter(|path| futures::future::ready(path.filename() == Some(MANIFEST_FILE))).try_collect().await.map_err(failed)?;
-    let mut folders: Vec<String> = manifests.iter().filter_map(|path| path.as_ref().strip_suffix(MANIFEST_FILE)).map(|folder| folder.trim_end_matches('/').to_owned()).collect();
+    let manifests: Vec<_> = objects
+        .try_filter(|path| futures::future::ready(path.filename() == Some(MANIFEST_FILE)))
+        .try_collect()
+        .await
+        .map_err(failed)?;
+    let mut folders: Vec<String> = manifests
+        .iter()
+        .filter_map(|path| path.as_ref().strip_suffix(MANIFEST_FILE))
+        .map(|folder| folder.trim_end_matches('/').to_owned())
+        .collect();
     folders.sort();
     if folders.is_empty() {
         return Err(StoreError::NotFound(place.to_string()));
@@ -104,7 +114,15 @@ mod tests {
     fn identifiers_from_outside_cannot_leave_the_store() {
         let good: ForecastPath = "held-suarez/2001-01-01T0600Z/ab12".parse().unwrap();
         assert_eq!(good.to_string(), "held-suarez/2001-01-01T0600Z/ab12");
-        for text in ["", "a/b", "../2001-01-01T0600Z/k", "m/2001-01-01T0600Z/..", "m/yesterday/k", "m/2001-01-01T0600Z/k/x", "a b/2001-01-01T0600Z/k"] {
+        for text in [
+            "",
+            "a/b",
+            "../2001-01-01T0600Z/k",
+            "m/2001-01-01T0600Z/..",
+            "m/yesterday/k",
+            "m/2001-01-01T0600Z/k/x",
+            "a b/2001-01-01T0600Z/k",
+        ] {
             assert!(text.parse::<ForecastPath>().is_err(), "{text:?}");
         }
     }

@@ -5,7 +5,9 @@ use zarrs::array::ArrayError;
 /// Storage that does not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{location:?} is no place for forecasts: {reason}; expected a folder, or a URL such as file:///data/f.zarr or s3://bucket/f.zarr")]
+    #[error(
+        "{location:?} is no place for forecasts: {reason}; expected a folder, or a URL such as file:///data/f.zarr or s3://bucket/f.zarr"
+    )]
     Location { location: String, reason: String },
     #[error("there is no forecast at {0}: no forecast.json; is the path right, and does it end at the .zarr folder?")]
     NotFound(String),
@@ -24,7 +26,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn storage(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(super) fn storage(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         Self::Storage { doing: doing.into(), source: source.into() }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::spec::{Encoding, ForecastSpec, Output};
 use super::StoreError;
+use super::spec::{Encoding, ForecastSpec, Output};
 use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, Variable};
 
 /// Name of the manifest, beside the arrays.
@@ -124,7 +124,8 @@ impl Manifest {
     /// What the forecast holds.
     pub(super) fn spec(&self, object: &str) -> Result<ForecastSpec, StoreError> {
         let corrupt = |reason: String| StoreError::Corrupt { object: object.to_owned(), reason };
-        let grid = Grid::new(self.latitude.clone(), self.longitude.clone()).map_err(|error| corrupt(error.to_string()))?;
+        let grid =
+            Grid::new(self.latitude.clone(), self.longitude.clone()).map_err(|error| corrupt(error.to_string()))?;
         let outputs = self.outputs.iter().map(|record| {
             let levels = record.levels.iter().map(|level| level.parse::<Level>()).collect::<Result<Vec<_>, _>>();
             Ok(Output {

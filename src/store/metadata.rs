@@ -38,7 +38,11 @@ impl Packing {
     /// 16 bits where the output's range fits at its precision, else 32.
     pub fn of(output: &Output) -> Self {
         let (low, high) = output.range;
-        let offset = if (low + high).is_finite() { ((low + high) / 2.0 / output.precision).round() * output.precision } else { 0.0 };
+        let offset = if (low + high).is_finite() {
+            ((low + high) / 2.0 / output.precision).round() * output.precision
+        } else {
+            0.0
+        };
         let bits = if (high - low) / output.precision < 65_000.0 { 16 } else { 32 };
         Self { scale: output.precision, offset, bits }
     }
@@ -192,14 +196,20 @@ pub(super) fn vertical_dimensions(spec: &ForecastSpec) -> Vec<Option<String>> {
 pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String, Value>) -> Documents {
     let mut arrays: Vec<(String, Value)> = Vec::new();
     let mut coordinates: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut add = |name: &str, data_type: &str, dimensions: &[&str], shape: &[u64], bytes: Vec<u8>, attributes: Map<String, Value>| {
+    let mut add = |name: &str,
+                   data_type: &str,
+                   dimensions: &[&str],
+                   shape: &[u64],
+                   bytes: Vec<u8>,
+                   attributes: Map<String, Value>| {
         if arrays.iter().any(|(other, _)| other == name) {
             return;
         }
         let codecs = json!([{ "name": "bytes", "configuration": { "endian": "little" } }]);
         let fill = if data_type == "float64" { json!("NaN") } else { json!(i64::MIN) };
         let chunk: Vec<u64> = shape.iter().map(|&n| n.max(1)).collect();
-        arrays.push((name.to_owned(), array_document(shape, data_type, &chunk, &fill, &codecs, dimensions, attributes)));
+        arrays
+            .push((name.to_owned(), array_document(shape, data_type, &chunk, &fill, &codecs, dimensions, attributes)));
         coordinates.push((name.to_owned(), bytes));
     };
     let float = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
@@ -207,7 +217,12 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
 
     let epoch = "seconds since 1970-01-01T00:00:00";
     let instant = |standard: &str, long: &str| {
-        attributes(&[("standard_name", standard), ("long_name", long), ("units", epoch), ("calendar", "proleptic_gregorian")])
+        attributes(&[
+            ("standard_name", standard),
+            ("long_name", long),
+            ("units", epoch),
+            ("calendar", "proleptic_gregorian"),
+        ])
     };
     let reference = spec.reference_time;
     add("reference_time", "int64", &["reference_time"], &[1], integer(&[reference.timestamp()]), {
@@ -216,15 +231,35 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
     let leads: Vec<i64> = spec.lead_times.iter().map(|lead| lead.seconds()).collect();
     let n = leads.len() as u64;
     add("lead_time", "int64", &["lead_time"], &[n], integer(&leads), {
-        attributes(&[("standard_name", "forecast_period"), ("long_name", "time since the analysis"), ("units", "seconds")])
+        attributes(&[
+            ("standard_name", "forecast_period"),
+            ("long_name", "time since the analysis"),
+            ("units", "seconds"),
+        ])
     });
     let valid: Vec<i64> = spec.lead_times.iter().map(|&lead| (reference + lead).timestamp()).collect();
-    add("valid_time", "int64", &["reference_time", "lead_time"], &[1, n], integer(&valid), instant("time", "time that the values are valid for"));
+    add(
+        "valid_time",
+        "int64",
+        &["reference_time", "lead_time"],
+        &[1, n],
+        integer(&valid),
+        instant("time", "time that the values are valid for"),
+    );
     let [y, x] = spec.grid.dimensions();
-    let axis = |standard: &str, units: &str, axis: &str| attributes(&[("standard_name", standard), ("long_name", standard), ("units", units), ("axis", axis)]);
+    let axis = |standard: &str, units: &str, axis: &str| {
+        attributes(&[("standard_name", standard), ("long_name", standard), ("units", units), ("axis", axis)])
+    };
     let (latitude, longitude) = (spec.grid.latitude(), spec.grid.longitude());
     add("latitude", "float64", &[y], &[latitude.len() as u64], float(latitude), axis("latitude", "degrees_north", "Y"));
-    add("longitude", "float64", &[x], &[longitude.len() as u64], float(longitude), axis("longitude", "degrees_east", "X"));
+    add(
+        "longitude",
+        "float64",
+        &[x],
+        &[longitude.len() as u64],
+        float(longitude),
+        axis("longitude", "degrees_east", "X"),
+    );
     let verticals = vertical_dimensions(spec);
     for (output, vertical) in spec.outputs.iter().zip(&verticals) {
         if let (Some(name), Some(level)) = (vertical, output.levels.first()) {
@@ -265,7 +300,13 @@ fn vertical_attributes(level: &Level) -> Map<String, Value> {
         Level::Height(_) => ("height", "height above ground", "up"),
         Level::Model(_) | Level::Surface => ("model_level_number", "model level, counted from the top", "down"),
     };
-    attributes(&[("standard_name", standard), ("long_name", long), ("units", level.units()), ("positive", positive), ("axis", "Z")])
+    attributes(&[
+        ("standard_name", standard),
+        ("long_name", long),
+        ("units", level.units()),
+        ("positive", positive),
+        ("axis", "Z"),
+    ])
 }
 
 #[cfg(test)]
@@ -279,13 +320,18 @@ mod tests {
 
     #[test]
     fn packing_keeps_the_precision_and_refuses_what_does_not_fit() {
-        for (range, precision, bits) in [((150.0, 350.0), 0.01, 16), ((30_000.0, 120_000.0), 1.0, 32), ((-250.0, 250.0), 0.01, 16)] {
+        for (range, precision, bits) in
+            [((150.0, 350.0), 0.01, 16), ((30_000.0, 120_000.0), 1.0, 32), ((-250.0, 250.0), 0.01, 16)]
+        {
             let packing = Packing::of(&output(range, precision));
             assert_eq!(packing.bits, bits);
             for i in 0..=1000 {
                 let value = (range.0 + (range.1 - range.0) * f64::from(i) / 1000.0) as f32;
                 let back = packing.unpack(packing.pack(value).unwrap());
-                assert!(f64::from((back - value).abs()) <= 0.5001 * precision + f64::from(value.abs()) * 1e-7, "{value} {back}");
+                assert!(
+                    f64::from((back - value).abs()) <= 0.5001 * precision + f64::from(value.abs()) * 1e-7,
+                    "{value} {back}"
+                );
                 assert_eq!(packing.pack(back), packing.pack(value), "packing again changes nothing");
             }
             assert!(packing.unpack(packing.pack(f32::NAN).unwrap()).is_nan());

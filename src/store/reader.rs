@@ -33,7 +33,9 @@ impl ForecastReader {
 
     pub(super) fn of(location: &Location, manifest: &Manifest, spec: &ForecastSpec) -> Result<Self, StoreError> {
         let open = |location: &Location, copy| {
-            (0..spec.outputs.len()).map(|output| VariableArray::open(location, spec, output, copy)).collect::<Result<Vec<_>, _>>()
+            (0..spec.outputs.len())
+                .map(|output| VariableArray::open(location, spec, output, copy))
+                .collect::<Result<Vec<_>, _>>()
         };
         let series = manifest.series.then(|| open(&location.join(series::FOLDER), Copy::Series)).transpose()?;
         Ok(Self {
@@ -70,8 +72,16 @@ impl ForecastReader {
     fn find(&self, variable: &str, level: Level, lead: LeadTime) -> Result<(usize, usize, usize), StoreError> {
         let what = || format!("{variable} {level} at {lead}");
         let missing = |reason: String| StoreError::NotPublished { what: what(), reason };
-        let (output, index) = self.spec.find(variable, level).ok_or_else(|| missing("the forecast has no such variable and level".to_owned()))?;
-        let step = self.spec.lead_times.iter().position(|&other| other == lead).ok_or_else(|| missing("the forecast has no such lead time".to_owned()))?;
+        let (output, index) = self
+            .spec
+            .find(variable, level)
+            .ok_or_else(|| missing("the forecast has no such variable and level".to_owned()))?;
+        let step = self
+            .spec
+            .lead_times
+            .iter()
+            .position(|&other| other == lead)
+            .ok_or_else(|| missing("the forecast has no such lead time".to_owned()))?;
         if step >= self.manifest.steps_complete {
             let Manifest { steps_complete, steps_total, .. } = self.manifest;
             return Err(missing(format!("{steps_complete} of {steps_total} steps are published so far")));
@@ -141,7 +151,8 @@ pub(super) async fn read_manifest(location: &Location) -> Result<Manifest, Store
     let object = format!("{location}/{MANIFEST_FILE}");
     match location.store().get(&Path::from(MANIFEST_FILE)).await {
         Ok(result) => {
-            let bytes = result.bytes().await.map_err(|error| StoreError::storage(format!("reading {object}"), error))?;
+            let bytes =
+                result.bytes().await.map_err(|error| StoreError::storage(format!("reading {object}"), error))?;
             Manifest::parse(&object, &bytes)
         }
         Err(object_store::Error::NotFound { .. }) => Err(StoreError::NotFound(location.to_string())),

@@ -18,9 +18,8 @@ pub(super) async fn write(location: &Location, spec: &ForecastSpec, manifest: &M
     let reader = ForecastReader::of(location, manifest, spec)?;
     let (h, w) = spec.grid.shape();
     let leads = spec.lead_times.len();
-    let jobs = spec.fields().flat_map(|(output, level)| {
-        (0..h.div_ceil(SERIES_BAND)).map(move |band| (output, level, band))
-    });
+    let jobs =
+        spec.fields().flat_map(|(output, level)| (0..h.div_ceil(SERIES_BAND)).map(move |band| (output, level, band)));
     let jobs: Vec<(usize, usize, usize)> = jobs.collect();
     let (reader, target, spec) = (&reader, &target, spec);
     stream::iter(jobs.into_iter().map(|(output, level, band)| async move {

@@ -37,14 +37,21 @@ pub struct ForecastWriter {
 impl ForecastWriter {
     /// Starts a forecast, or goes on with the one that has the same run key. Another forecast at this place is an error,
     /// unless `overwrite`; anything that is not a forecast is never touched.
-    pub async fn create_or_resume(location: &Location, spec: ForecastSpec, overwrite: bool) -> Result<Self, StoreError> {
+    pub async fn create_or_resume(
+        location: &Location,
+        spec: ForecastSpec,
+        overwrite: bool,
+    ) -> Result<Self, StoreError> {
         let lock = lock(location)?;
         let store = location.store();
         let path = Path::from(MANIFEST_FILE);
         let mut found = match store.get(&path).await {
             Ok(result) => {
                 let version = UpdateVersion { e_tag: result.meta.e_tag.clone(), version: result.meta.version.clone() };
-                let bytes = result.bytes().await.map_err(|error| StoreError::storage(format!("reading {location}/{path}"), error))?;
+                let bytes = result
+                    .bytes()
+                    .await
+                    .map_err(|error| StoreError::storage(format!("reading {location}/{path}"), error))?;
                 Some((bytes, version))
             }
             Err(object_store::Error::NotFound { .. }) => None,
@@ -55,7 +62,9 @@ impl ForecastWriter {
             let same = other.as_ref().is_ok_and(|manifest| manifest.run_key == spec.run_key);
             if !same && !overwrite {
                 let found = match other {
-                    Ok(manifest) => format!("a forecast of {} from {} (another run key)", manifest.model, manifest.reference_time),
+                    Ok(manifest) => {
+                        format!("a forecast of {} from {} (another run key)", manifest.model, manifest.reference_time)
+                    }
                     Err(error) => error.to_string(),
                 };
                 return Err(StoreError::AlreadyExists { location: location.to_string(), found });
@@ -65,14 +74,24 @@ impl ForecastWriter {
                 found = None;
             }
         } else if let Some(other) = first_object(location).await? {
-            return Err(StoreError::AlreadyExists { location: location.to_string(), found: format!("{other} and no forecast.json") });
+            return Err(StoreError::AlreadyExists {
+                location: location.to_string(),
+                found: format!("{other} and no forecast.json"),
+            });
         }
 
         let spec = Arc::new(spec);
         let arrays = (0..spec.outputs.len())
             .map(|output| VariableArray::open(location, &spec, output, Copy::Map).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let mut writer = Self { location: location.clone(), manifest: Manifest::new(&spec), spec, arrays, version: None, _lock: lock };
+        let mut writer = Self {
+            location: location.clone(),
+            manifest: Manifest::new(&spec),
+            spec,
+            arrays,
+            version: None,
+            _lock: lock,
+        };
         match found {
             Some((bytes, version)) => {
                 writer.manifest = Manifest::parse(&format!("{location}/{path}"), &bytes)?;
@@ -112,7 +131,10 @@ impl ForecastWriter {
         let found = checksum(fields.iter());
         if found != expected {
             let object = format!("step {step} of {}", self.location);
-            return Err(StoreError::Corrupt { object, reason: format!("checksum {found:08x} where the manifest says {expected:08x}") });
+            return Err(StoreError::Corrupt {
+                object,
+                reason: format!("checksum {found:08x} where the manifest says {expected:08x}"),
+            });
         }
         Ok(fields)
     }
@@ -123,12 +145,23 @@ impl ForecastWriter {
         let positions: Vec<(usize, usize)> = self.spec.fields().collect();
         let wrong = |reason: String| StoreError::NotPublished { what: format!("step {step}"), reason };
         if step >= self.spec.lead_times.len() || fields.len() != positions.len() {
-            return Err(wrong(format!("{} fields given, {} expected, {} steps in all", fields.len(), positions.len(), self.spec.lead_times.len())));
+            return Err(wrong(format!(
+                "{} fields given, {} expected, {} steps in all",
+                fields.len(),
+                positions.len(),
+                self.spec.lead_times.len()
+            )));
         }
         for (field, &(output, level)) in fields.iter().zip(&positions) {
             let output = &self.spec.outputs[output];
             if field.variable().name != output.variable.name || field.level() != output.levels[level] {
-                return Err(wrong(format!("{} {} given where {} {} is due", field.variable().name, field.level(), output.variable.name, output.levels[level])));
+                return Err(wrong(format!(
+                    "{} {} given where {} {} is due",
+                    field.variable().name,
+                    field.level(),
+                    output.variable.name,
+                    output.levels[level]
+                )));
             }
         }
         let (h, w) = self.spec.grid.shape();
@@ -231,7 +264,8 @@ impl ForecastWriter {
     }
 
     async fn write_restart(&self, step: usize, fields: &[Field]) -> Result<(), StoreError> {
-        let bytes = fields.iter().flat_map(|field| field.values().iter().flat_map(|value| value.to_le_bytes())).collect();
+        let bytes =
+            fields.iter().flat_map(|field| field.values().iter().flat_map(|value| value.to_le_bytes())).collect();
         put(&self.location, restart_path(step), bytes).await
     }
 
@@ -240,7 +274,8 @@ impl ForecastWriter {
         let object = format!("{}/{path}", self.location);
         let corrupt = |reason: String| StoreError::Corrupt { object: object.clone(), reason };
         let result = self.location.store().get(&Path::from(path)).await.map_err(|error| corrupt(error.to_string()))?;
-        let bytes: Bytes = result.bytes().await.map_err(|error| StoreError::storage(format!("reading {object}"), error))?;
+        let bytes: Bytes =
+            result.bytes().await.map_err(|error| StoreError::storage(format!("reading {object}"), error))?;
         let (h, w) = self.spec.grid.shape();
         let count = self.spec.fields().count();
         if bytes.len() != count * h * w * 4 {
@@ -310,7 +345,8 @@ async fn first_object(location: &Location) -> Result<Option<Path>, StoreError> {
 /// Deletes a forecast: its manifest last, so that an interrupted deletion can be taken up again.
 async fn clear(location: &Location) -> Result<(), StoreError> {
     let failed = |error| StoreError::storage(format!("deleting the forecast at {location}"), error);
-    let objects: Vec<Path> = location.store().list(None).map_ok(|object| object.location).try_collect().await.map_err(failed)?;
+    let objects: Vec<Path> =
+        location.store().list(None).map_ok(|object| object.location).try_collect().await.map_err(failed)?;
     let (last, rest): (Vec<Path>, Vec<Path>) =
         objects.into_iter().filter(|path| path.as_ref() != LOCK_FILE).partition(|path| path.as_ref() == MANIFEST_FILE);
     for paths in [rest, last] {

@@ -80,26 +80,56 @@ impl ArchConfig {
 }
 
 /// An SFNO sees prognostic channels only, on the grid that its transforms are made for.
-fn check_sfno(config: &SfnoConfig, input_states: usize, layout: &ChannelLayout, grid: &Grid, problems: &mut ProblemList) {
+fn check_sfno(
+    config: &SfnoConfig,
+    input_states: usize,
+    layout: &ChannelLayout,
+    grid: &Grid,
+    problems: &mut ProblemList,
+) {
     for channel in layout.iter().filter(|channel| channel.role != Role::Prognostic) {
         let place = format!("model.toml: [[channel]] {}", channel.label());
-        problems.add(place, format!("role {:?}", channel.role).to_lowercase(), "prognostic: an sfno carries all its channels");
+        problems.add(
+            place,
+            format!("role {:?}", channel.role).to_lowercase(),
+            "prognostic: an sfno carries all its channels",
+        );
     }
     let inputs = input_states * layout.len();
     if config.in_chans != inputs {
-        problems.add("model.toml: [arch] in_chans", config.in_chans.to_string(), format!("{inputs}: {} channels × {input_states} input state(s)", layout.len()));
+        problems.add(
+            "model.toml: [arch] in_chans",
+            config.in_chans.to_string(),
+            format!("{inputs}: {} channels × {input_states} input state(s)", layout.len()),
+        );
     }
     if config.out_chans != layout.len() {
-        problems.add("model.toml: [arch] out_chans", config.out_chans.to_string(), format!("{}, the number of channels", layout.len()));
+        problems.add(
+            "model.toml: [arch] out_chans",
+            config.out_chans.to_string(),
+            format!("{}, the number of channels", layout.len()),
+        );
     }
     if config.img_size != grid.shape() {
-        problems.add("model.toml: [arch] img_size", format!("{:?}", config.img_size), format!("{:?}, the shape of [grid]", grid.shape()));
+        problems.add(
+            "model.toml: [arch] img_size",
+            format!("{:?}", config.img_size),
+            format!("{:?}, the shape of [grid]", grid.shape()),
+        );
         return;
     }
     let (nodes, _) = config.grid.nodes(grid.shape().0);
-    let worst = nodes.iter().zip(grid.latitude()).map(|(x, latitude)| (x.asin().to_degrees() - latitude).abs()).fold(0.0, f64::max);
+    let worst = nodes
+        .iter()
+        .zip(grid.latitude())
+        .map(|(x, latitude)| (x.asin().to_degrees() - latitude).abs())
+        .fold(0.0, f64::max);
     if worst > 1e-3 {
-        problems.add("model.toml: [grid] latitude", format!("latitudes up to {worst:.4}° away from those of {:?}", config.grid), "the latitudes of [arch] grid, from north to south");
+        problems.add(
+            "model.toml: [grid] latitude",
+            format!("latitudes up to {worst:.4}° away from those of {:?}", config.grid),
+            "the latitudes of [arch] grid, from north to south",
+        );
     }
     if !grid.is_global_in_longitude() {
         problems.add("model.toml: [grid] longitude", "part of the circle", "the whole circle: an sfno is global");

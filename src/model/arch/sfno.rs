@@ -110,7 +110,9 @@ impl SfnoConfig {
         check("out_chans", self.out_chans, 1);
         check("embed_dim", self.embed_dim, 1);
         check("num_layers", self.num_layers, 1);
-        if !(self.mlp_ratio.is_finite() && (0.0..=64.0).contains(&self.mlp_ratio)) || (self.use_mlp && self.hidden() == 0) {
+        if !(self.mlp_ratio.is_finite() && (0.0..=64.0).contains(&self.mlp_ratio))
+            || (self.use_mlp && self.hidden() == 0)
+        {
             problems.add("model.toml: [arch] mlp_ratio", self.mlp_ratio.to_string(), "a number from 1/embed_dim to 64");
         }
         let fraction = self.hard_thresholding_fraction;
@@ -398,7 +400,11 @@ impl Sfno {
         let (b, in_chans, h, w) = x.dims4()?;
         if (in_chans, (h, w)) != (self.config.in_chans, self.config.img_size) {
             let (expected_h, expected_w) = self.config.img_size;
-            bail!("input {:?} where the network takes [B, {}, {expected_h}, {expected_w}]", x.dims(), self.config.in_chans);
+            bail!(
+                "input {:?} where the network takes [B, {}, {expected_h}, {expected_w}]",
+                x.dims(),
+                self.config.in_chans
+            );
         }
         let samples: Vec<Tensor> = (0..b).map(|i| self.sample(&x.get(i)?)).collect::<Result<_>>()?;
         Tensor::stack(&samples, 0)

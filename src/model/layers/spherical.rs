@@ -129,7 +129,8 @@ fn associated_legendre(m: usize, degrees: usize, x: &[f64]) -> Vec<f64> {
             let l = degree as f64;
             let a = ((2.0 * l - 1.0) / (l - order) * (2.0 * l + 1.0) / (l + order)).sqrt();
             let b = if degree > m + 1 {
-                ((l + order - 1.0) / (l - order) * (2.0 * l + 1.0) / (2.0 * l - 3.0) * (l - order - 1.0) / (l + order)).sqrt()
+                ((l + order - 1.0) / (l - order) * (2.0 * l + 1.0) / (2.0 * l - 3.0) * (l - order - 1.0) / (l + order))
+                    .sqrt()
             } else {
                 0.0
             };
@@ -159,7 +160,8 @@ impl RealSht {
         for m in 0..modes {
             for part in [f64::cos as fn(f64) -> f64, |angle| -angle.sin()] {
                 // the angle is reduced first: large m·j would lose digits
-                let value = |j: usize| if m > w / 2 { 0.0 } else { part(2.0 * PI * (m * j % w) as f64 / w as f64) / w as f64 };
+                let value =
+                    |j: usize| if m > w / 2 { 0.0 } else { part(2.0 * PI * (m * j % w) as f64 / w as f64) / w as f64 };
                 dft.extend((0..w).map(|j| value(j) as f32));
             }
         }
@@ -268,7 +270,8 @@ mod tests {
                 assert!((w.iter().sum::<f64>() - 2.0).abs() < 1e-13, "{grid:?} {n}");
                 assert!(x.windows(2).all(|pair| pair[0] > pair[1]), "{grid:?} {n} runs north to south");
                 let square: f64 = x.iter().zip(&w).map(|(x, w)| x * x * w).sum();
-                let tolerance = if grid == SphereGrid::EquiangularTrapezoidal { 2.0 / (n * n) as f64 * 2.0 } else { 1e-12 };
+                let tolerance =
+                    if grid == SphereGrid::EquiangularTrapezoidal { 2.0 / (n * n) as f64 * 2.0 } else { 1e-12 };
                 assert!((square - 2.0 / 3.0).abs() < tolerance, "{grid:?} {n}");
             }
         }
@@ -277,9 +280,11 @@ mod tests {
     #[test]
     fn a_band_limited_field_survives_there_and_back() {
         let device = Device::Cpu;
-        for (grid, (h, w), modes) in
-            [(SphereGrid::LegendreGauss, (16, 32), 16), (SphereGrid::Equiangular, (33, 64), 16), (SphereGrid::Lobatto, (17, 33), 16)]
-        {
+        for (grid, (h, w), modes) in [
+            (SphereGrid::LegendreGauss, (16, 32), 16),
+            (SphereGrid::Equiangular, (33, 64), 16),
+            (SphereGrid::Lobatto, (17, 33), 16),
+        ] {
             let sht = RealSht::new((h, w), modes, grid, &device).unwrap();
             let isht = InverseRealSht::new((h, w), modes, grid, &device).unwrap();
             let noise = Tensor::randn(0f32, 1f32, (h, w, 3), &device).unwrap();

@@ -1,0 +1,36 @@
+# make demo   forecast with the bundled model and look at it
+# make test   everything that must hold before a change lands
+SHELL := /bin/bash
+CARGO ?= cargo
+# cmake may come from a folder of our own, see deploy/build-tools.sh
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+.PHONY: demo build test bench skill clean build-tools test-tools
+
+demo: build
+	target/release/vejr demo
+
+build: build-tools
+	$(CARGO) build --release --locked
+
+test: build-tools test-tools
+	tests/run.sh
+
+# step time and memory against the reference implementation, in one run
+bench: build test-tools
+	.venv/bin/python -m pip install --quiet -r models/sfno/requirements.txt
+	.venv/bin/python benches/sfno.py
+
+# scores of the bundled model on its test year
+skill: build
+	models/held-suarez-sfno/skill.sh
+
+build-tools:
+	@deploy/build-tools.sh
+
+test-tools:
+	@tests/tools.sh
+
+clean:
+	$(CARGO) clean
+	rm -rf .tools .venv

@@ -1,0 +1,17 @@
+//! Compiles `proto/` without protoc: Rust types for the API, and the descriptor set that server reflection hands out.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use protox::prost::Message;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let files = ["data", "forecast", "model", "run"].map(|name| format!("proto/vejr/v1/{name}.proto"));
+    let descriptors = protox::compile(files, ["proto"])?;
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out_dir.join("vejr_descriptor.bin"), descriptors.encode_to_vec())?;
+    // whole fields and tiles are handed over as reference-counted bytes, not copied into vectors
+    tonic_prost_build::configure().bytes(".vejr.v1").compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! `vejr forecast`: one forecast, from files to a published Zarr group.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::progress::Reporter;
+use super::{Failure, Fault, runtime, say};
+use crate::atmos::{LeadTime, ReferenceTime};
+use crate::device::{DeviceRequest, device_name};
+use crate::forecast::{self, RunOptions, RunSummary};
+use crate::model::ModelPackage;
+use crate::store::{Encoding, Location};
+
+/// Forecast from an analysis and publish every step as it is computed.
+///
+/// The same command again finishes a run that was interrupted, and does nothing where the forecast is complete.
+///
+/// Example: vejr forecast --model models/held-suarez-sfno --init data-samples/held-suarez-init.nc --lead-time 10d --output f.zarr
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder of the model package
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// NetCDF files with the initial states
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    init: Vec<PathBuf>,
+    /// Where to publish: a folder, or a URL such as s3://bucket/f.zarr (credentials from the AWS_… variables)
+    #[arg(long, value_name = "URL")]
+    output: String,
+    /// UTC time of the analysis [default: the latest for which the files hold all input states]
+    #[arg(long, value_name = "TIME")]
+    reference_time: Option<ReferenceTime>,
+    /// How far to forecast, for instance 10d or 240h; a multiple of the model's time step [default: 10d]
+    #[arg(long, conflicts_with = "steps")]
+    lead_time: Option<LeadTime>,
+    /// The same as a number of steps
+    #[arg(long, value_name = "N")]
+    steps: Option<u32>,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// float32 (lossless), or packed: int16 at forecasters' precision
+    #[arg(long, default_value = "float32")]
+    encoding: Encoding,
+    /// Replace another forecast that lies at --output
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let device = arguments.device.parse::<DeviceRequest>()?.open()?;
+    let package = ModelPackage::open(&arguments.model)?;
+    let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
+    let location = Location::parse(&arguments.output)?;
+    let runtime = runtime()?;
+    let initial = forecast::read_initial_states(&package, &arguments.init, arguments.reference_time, &device)?;
+    if !arguments.json {
+        let name = package.name();
+        eprintln!("{name} on {}: {lead_time} from {}, to {location}", device_name(&device), initial.reference_time);
+    }
+    let mut reporter = Reporter::new(arguments.json);
+    let options = RunOptions { lead_time, encoding: arguments.encoding, overwrite: arguments.overwrite };
+    let summary = forecast::run(&package, &device, initial, (&location, &options), &runtime, &mut |progress| {
+        reporter.show(progress)
+    });
+    reporter.finish();
+    let summary = summary?;
+    if arguments.json {
+        say(summary_json(&summary, &location))
+    } else {
+        say(summary_text(&summary, &location))
+    }
+    Ok(())
+}
+
+/// `--lead-time` or `--steps` as a whole number of the model's steps.
+pub(super) fn lead_time(
+    package: &ModelPackage,
+    lead_time: Option<LeadTime>,
+    steps: Option<u32>,
+) -> Result<LeadTime, Failure> {
+    let step = package.time_step();
+    let lead_time = match (lead_time, steps) {
+        (_, Some(steps)) => step.checked_mul(i64::from(steps)).unwrap_or(LeadTime::ZERO),
+        (Some(lead_time), None) => lead_time,
+        (None, None) => LeadTime::from_hours(240),
+    };
+    let count = lead_time.seconds() / step.seconds();
+    if lead_time.seconds() % step.seconds() != 0 || count < 1 {
+        let message = format!(
+            "--lead-time {lead_time} is not a multiple of the model's time step, {step}; use a multiple of at least one step"
+        );
+        return Err(Failure::configuration(message));
+    }
+    if count > forecast::MOST_STEPS {
+        let message =
+            format!("--lead-time {lead_time} is {count} steps; a forecast has at most {} steps", forecast::MOST_STEPS);
+        return Err(Failure::configuration(message));
+    }
+    Ok(lead_time)
+}
+
+pub(super) fn summary_text(summary: &RunSummary, location: &Location) -> String {
+    let RunSummary { steps_total, steps_computed, wall_seconds, step_seconds, .. } = summary;
+    let memory = summary.peak_resident_bytes.map_or("not measured".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+    if *steps_computed == 0 {
+        return format!("{location} is complete already: {steps_total} steps, nothing was computed");
+    }
+    format!(
+        "{location}: {steps_computed} of {steps_total} steps computed in {wall_seconds:.2} s \
+         ({step_seconds:.2} s in the network), peak memory {memory}, energy not measured"
+    )
+}
+
+fn summary_json(summary: &RunSummary, location: &Location) -> serde_json::Value {
+    json!({
+        "output": location.to_string(),
+        "run_key": summary.run_key.as_str(),
+        "reference_time": summary.reference_time,
+        "steps_total": summary.steps_total,
+        "steps_computed": summary.steps_computed,
+        "wall_seconds": summary.wall_seconds,
+        "step_seconds": summary.step_seconds,
+        "peak_resident_bytes": summary.peak_resident_bytes,
+        "joules": null,
+    })
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Fault::Other, error)
+    }
+}

@@ -1,0 +1,56 @@
+//! What long work shows: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::forecast::Progress;
+
+/// Lines are written at most this often where nobody watches a bar.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+/// Shows the steps of a run on standard error.
+pub struct Reporter {
+    bar: Option<ProgressBar>,
+    last_line: Option<Instant>,
+}
+
+impl Reporter {
+    pub fn new(quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}, {per_sec}, {eta} left");
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { bar, last_line: quiet.then(|| Instant::now() + Duration::from_secs(86_400 * 365)) }
+    }
+
+    pub fn show(&mut self, progress: &Progress) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(progress.total as u64);
+                bar.set_position(progress.step as u64);
+                bar.set_message(format!("valid {}", progress.valid_time));
+            }
+            None => {
+                let now = Instant::now();
+                let due = self
+                    .last_line
+                    .is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN_LINES && now > last);
+                if due || (progress.step == progress.total && self.last_line.is_none_or(|last| last <= now)) {
+                    let Progress { step, total, valid_time, seconds } = progress;
+                    eprintln!("step {step} of {total}, valid {valid_time}, {seconds:.3} s");
+                    self.last_line = Some(now);
+                }
+            }
+        }
+    }
+
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

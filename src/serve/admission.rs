@@ -1,0 +1,158 @@
+//! The door: how many requests are at work, for how long, and how they went.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{Request, State as Extract};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body::Frame;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Code, Status};
+
+use super::error::Error;
+use super::metrics::Metrics;
+use super::state::Shared;
+
+#[derive(Clone)]
+pub struct Door {
+    state: Shared,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    pub fn new(state: Shared) -> Self {
+        let places = Arc::new(Semaphore::new(state.limits.requests));
+        Self { state, places }
+    }
+}
+
+/// Lets a request in if there is room, refuses it at once if not, and counts it. Probes and metrics always come in: they
+/// must work most of all when the server is full.
+pub async fn admit(Extract(door): Extract<Door>, request: Request, next: Next) -> Response {
+    let route = route(request.uri().path());
+    let grpc = is_grpc(request.headers());
+    let begin = Instant::now();
+    let metrics = &door.state.metrics;
+    let limits = &door.state.limits;
+    let place = match route {
+        "probe" | "grpc.health" => None,
+        _ => match door.places.clone().try_acquire_owned() {
+            Ok(permit) => Some(Place::taken(permit, metrics.clone())),
+            Err(_) => {
+                metrics.requests_refused.inc();
+                let response = refusal(Error::Busy { limit: limits.requests }, grpc);
+                return counted(response, metrics, route, grpc, begin);
+            }
+        },
+    };
+    // gRPC's health Watch has an answer that begins at once; its stream may last.
+    let answer = tokio::time::timeout(limits.request_timeout, next.run(request)).await;
+    let response = answer.unwrap_or_else(|_| refusal(Error::Timeout(limits.request_timeout), grpc));
+    let response = counted(response, metrics, route, grpc, begin);
+    match place {
+        // a stream is at work until its last piece
+        Some(place) => response.map(|body| Body::new(Occupied { body, _place: place })),
+        None => response,
+    }
+}
+
+fn refusal(error: Error, grpc: bool) -> Response {
+    if grpc { Status::from(error).into_http() } else { error.into_response() }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(axum::http::header::CONTENT_TYPE)
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
+}
+
+fn counted(response: Response, metrics: &Metrics, route: &'static str, grpc: bool, begin: Instant) -> Response {
+    let status = if grpc {
+        // a status in the headers is an error's; a successful answer has it behind its messages
+        let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+        format!("{code:?}")
+    } else {
+        response.status().as_u16().to_string()
+    };
+    metrics.requests.with_label_values(&[route, status.as_str()]).inc();
+    metrics.request_seconds.with_label_values(&[route]).observe(begin.elapsed().as_secs_f64());
+    response
+}
+
+/// A label from a fixed set: paths are the client's, and must not become any number of time series.
+fn route(path: &str) -> &'static str {
+    const METHODS: [(&str, &str); 7] = [
+        ("/vejr.v1.ForecastService/ListForecasts", "ListForecasts"),
+        ("/vejr.v1.ForecastService/GetForecast", "GetForecast"),
+        ("/vejr.v1.DataService/GetTile", "GetTile"),
+        ("/vejr.v1.DataService/GetField", "GetField"),
+        ("/vejr.v1.DataService/GetSeries", "GetSeries"),
+        ("/vejr.v1.ModelService/ListModels", "ListModels"),
+        ("/vejr.v1.ModelService/GetModel", "GetModel"),
+    ];
+    if let Some((_, name)) = METHODS.iter().find(|(method, _)| *method == path) {
+        return name;
+    }
+    match path {
+        "/" => "page",
+        "/healthz" | "/readyz" | "/metrics" => "probe",
+        _ if path.starts_with("/grpc.health.") => "grpc.health",
+        _ if path.starts_with("/grpc.reflection.") => "grpc.reflection",
+        _ if path.starts_with("/assets/") => "page",
+        _ if path.starts_with("/tiles/") => "tiles",
+        _ if path.starts_with("/legends/") => "legends",
+        _ if path.starts_with("/api/") && path.ends_with("/series") => "series",
+        _ if path.starts_with("/api/") => "api",
+        _ => "other",
+    }
+}
+
+/// A request at work.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Metrics,
+}
+
+impl Place {
+    fn taken(permit: OwnedSemaphorePermit, metrics: Metrics) -> Self {
+        metrics.requests_in_flight.inc();
+        Self { _permit: permit, metrics }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.requests_in_flight.dec();
+    }
+}
+
+/// A body that keeps its place until it is sent or dropped.
+struct Occupied {
+    body: Body,
+    _place: Place,
+}
+
+impl HttpBody for Occupied {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,144 @@
+//! The forecasts that there are, as fresh as a client can tell.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+use tokio::sync::Mutex;
+
+use super::error::Error;
+use super::names::{ForecastName, id, resource_name};
+use crate::store::{ForecastPath, ForecastReader, Location, Manifest, RunState, StoreError, list_forecasts};
+
+/// How old what is told of a running forecast may be: well below the time of a step.
+const FRESH: Duration = Duration::from_millis(500);
+/// Finished forecasts change only when someone deletes or replaces them.
+const FRESH_WHEN_DONE: Duration = Duration::from_secs(15);
+/// Opened forecasts kept; opening one again costs one small read.
+const KEPT_OPEN: u64 = 256;
+
+/// A forecast that is open for reading.
+pub struct Forecast {
+    pub path: ForecastPath,
+    pub reader: ForecastReader,
+}
+
+impl Forecast {
+    pub fn name(&self) -> String {
+        resource_name(&self.path)
+    }
+
+    pub fn id(&self) -> String {
+        id(&self.path)
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        self.reader.manifest()
+    }
+}
+
+/// A forecast in a list.
+pub struct Entry {
+    pub path: ForecastPath,
+    /// The error where the manifest cannot be read: told, not hidden.
+    pub manifest: Result<Manifest, StoreError>,
+}
+
+type Listing = Arc<Vec<Entry>>;
+
+pub struct Catalog {
+    root: Location,
+    open: Cache<ForecastPath, (Instant, Arc<Forecast>)>,
+    /// The lock also makes concurrent requests share one listing.
+    listing: Mutex<Option<(Instant, Listing)>>,
+}
+
+impl Catalog {
+    pub fn new(root: Location) -> Self {
+        Self { root, open: Cache::new(KEPT_OPEN), listing: Mutex::new(None) }
+    }
+
+    /// Whether the store answers now. One small listing, whatever the number of forecasts.
+    pub async fn probe(&self) -> Result<(), String> {
+        if let Some(folder) = self.root.local_folder()
+            && !tokio::fs::metadata(folder).await.is_ok_and(|metadata| metadata.is_dir())
+        {
+            // listing a folder that is gone gives an empty list, as object stores do
+            return Err(format!("the store {} is not a folder", self.root));
+        }
+        match self.root.store().list_with_delimiter(None).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the store {} cannot be listed: {error}", self.root)),
+        }
+    }
+
+    /// All forecasts, newest reference time first.
+    pub async fn list(&self) -> Result<Listing, Error> {
+        let mut listing = self.listing.lock().await;
+        if let Some((since, entries)) = &*listing
+            && since.elapsed() < FRESH
+        {
+            return Ok(entries.clone());
+        }
+        let found = list_forecasts(&self.root).await?;
+        let entries: Listing = Arc::new(found.into_iter().map(|(path, manifest)| Entry { path, manifest }).collect());
+        for Entry { path, manifest } in &*entries {
+            if let Err(error) = manifest {
+                tracing::warn!(forecast = %path, %error, "a forecast in the store cannot be read");
+            }
+        }
+        *listing = Some((Instant::now(), entries.clone()));
+        Ok(entries)
+    }
+
+    /// The forecast that a request names.
+    pub async fn open(&self, name: &ForecastName) -> Result<Arc<Forecast>, Error> {
+        let path = match name {
+            ForecastName::Exact(path) => path.clone(),
+            ForecastName::Latest(model) => self.latest(model).await?,
+        };
+        if let Some((since, forecast)) = self.open.get(&path).await {
+            let done = forecast.manifest().state == RunState::Done;
+            if since.elapsed() < if done { FRESH_WHEN_DONE } else { FRESH } {
+                return Ok(forecast);
+            }
+            self.open.invalidate(&path).await;
+        }
+        // concurrent requests wait for the one that opens
+        let opened = self.open.try_get_with(path.clone(), async {
+            let reader = ForecastReader::open(&path.location(&self.root)).await?;
+            Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader })))
+        });
+        match opened.await {
+            Ok((_, forecast)) => Ok(forecast),
+            Err(error) => Err(match &*error {
+                StoreError::NotFound(_) => Error::NotFound {
+                    kind: "forecast",
+                    name: resource_name(&path),
+                    hint: "ListForecasts (or /api/v1/forecasts) tells which there are",
+                },
+                _ => Error::Store(error),
+            }),
+        }
+    }
+
+    /// The newest reference time that has a published step. Of several runs from the same analysis: the one that is
+    /// furthest, a finished one before a running one.
+    async fn latest(&self, model: &str) -> Result<ForecastPath, Error> {
+        let listing = self.list().await?;
+        let published = listing.iter().filter_map(|entry| {
+            let manifest = entry.manifest.as_ref().ok()?;
+            (entry.path.model == model && manifest.steps_complete > 0).then_some((&entry.path, manifest))
+        });
+        let newest = published.max_by_key(|(path, manifest)| {
+            let done = manifest.state == RunState::Done;
+            (path.reference_time, done, manifest.steps_complete, Reverse(path.run_key.clone()))
+        });
+        newest.map(|(path, _)| path.clone()).ok_or_else(|| Error::NotFound {
+            kind: "forecast",
+            name: format!("of model {model}"),
+            hint: "no run of this model has published a step",
+        })
+    }
+}

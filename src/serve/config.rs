@@ -1,0 +1,76 @@
+//! What a server is told before it starts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::atmos::LeadTime;
+use crate::store::Location;
+
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// Where to listen for gRPC and HTTP; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether `listen` may be reachable from other machines. There is no authentication yet, so that this has to be said.
+    pub allow_public: bool,
+    /// The store whose forecasts are served.
+    pub store: Location,
+    /// The models that ModelService tells of.
+    pub models: Vec<ModelSummary>,
+    pub limits: Limits,
+}
+
+/// Bounds on what clients can make the server do.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// Requests at work at once; a further one is refused at once.
+    pub requests: usize,
+    /// From the whole request to the first byte of the answer.
+    pub request_timeout: Duration,
+    /// A client that reads nothing of a stream for so long is cut off.
+    pub stall_timeout: Duration,
+    /// Decoded fields kept in memory, in bytes.
+    pub cache_bytes: u64,
+    /// Values that one tile or point may need in memory.
+    pub window_values: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            requests: 256,
+            request_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
+            cache_bytes: 256 << 20,
+            window_values: 32 << 20,
+        }
+    }
+}
+
+/// A model as clients see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSummary {
+    pub name: String,
+    pub title: String,
+    pub version: String,
+    pub architecture: String,
+    /// SPDX expression of the weights.
+    pub licence: String,
+    pub time_step: LeadTime,
+    /// For people.
+    pub grid: String,
+    /// In the network's order.
+    pub channels: Vec<ModelChannel>,
+    pub digest: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelChannel {
+    pub variable: String,
+    pub standard_name: String,
+    /// As requests spell it: `surface`, `500hPa`.
+    pub level: String,
+    pub units: String,
+}

@@ -1,0 +1,206 @@
+//! What can go wrong with a request, and the status code that says so: gRPC's and HTTP's, here and nowhere else.
+//!
+//! gRPC errors carry `google.rpc` details; HTTP errors are problem documents (RFC 9457) with the same content.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::store::StoreError;
+
+/// One field of a request that cannot be: which, and what was found and expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub field: &'static str,
+    pub description: String,
+}
+
+impl Violation {
+    pub fn new(field: &'static str, description: impl Into<String>) -> Self {
+        Self { field, description: description.into() }
+    }
+
+    /// A field that is not there.
+    pub fn missing(field: &'static str, expected: impl std::fmt::Display) -> Self {
+        Self::new(field, format!("is missing; expected {expected}"))
+    }
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    #[error("{}", sentence(.0))]
+    Invalid(Vec<Violation>),
+    #[error("there is no {kind} {name}; {hint}")]
+    NotFound { kind: &'static str, name: String, hint: &'static str },
+    /// The run will have the step, or would have had it.
+    #[error("{forecast} has not published {lead} yet: {complete} of {total} steps are there{}", if *.running { "" } else { ", and the run has stopped" })]
+    NotPublished { forecast: String, lead: String, complete: usize, total: usize, running: bool },
+    #[error(
+        "this would take {found} values at once, the limit is {limit}; ask for a smaller area, such as a deeper zoom"
+    )]
+    TooLarge { found: usize, limit: usize },
+    #[error("the server is at its limit of {limit} requests at once; try again in a moment")]
+    Busy { limit: usize },
+    #[error("the request was not answered within {0:?}")]
+    Timeout(Duration),
+    #[error("{0}")]
+    Store(Arc<StoreError>),
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// When a client may come back.
+const RETRY_BUSY: Duration = Duration::from_secs(1);
+const RETRY_STEP: Duration = Duration::from_secs(5);
+
+fn sentence(violations: &[Violation]) -> String {
+    violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl Error {
+    /// The pair of codes for this error.
+    fn codes(&self) -> (Code, StatusCode) {
+        match self {
+            Self::Invalid(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
+            Self::NotFound { .. } => (Code::NotFound, StatusCode::NOT_FOUND),
+            Self::NotPublished { .. } => (Code::FailedPrecondition, StatusCode::NOT_FOUND),
+            Self::TooLarge { .. } => (Code::OutOfRange, StatusCode::UNPROCESSABLE_ENTITY),
+            Self::Busy { .. } => (Code::ResourceExhausted, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Timeout(_) => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT),
+            Self::Store(error) => match **error {
+                StoreError::NotFound(_) => (Code::NotFound, StatusCode::NOT_FOUND),
+                StoreError::NotPublished { .. } => (Code::FailedPrecondition, StatusCode::NOT_FOUND),
+                StoreError::Corrupt { .. } => (Code::DataLoss, StatusCode::INTERNAL_SERVER_ERROR),
+                _ => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            },
+            Self::Internal(_) => (Code::Internal, StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+
+    /// What the client is told. Where things lie and how storage failed is for the log, not for every client.
+    fn message(&self) -> String {
+        match self {
+            Self::Store(error) => match **error {
+                StoreError::NotFound(_) => "the forecast is not there any more".to_owned(),
+                StoreError::NotPublished { .. } => error.to_string(),
+                StoreError::Corrupt { .. } => "the stored forecast is damaged; the server's log says where".to_owned(),
+                _ => "the store cannot be read now; the server's log says why".to_owned(),
+            },
+            Self::Internal(_) => "internal error; the server's log says more".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { .. } => Some(RETRY_BUSY),
+            Self::NotPublished { running: true, .. } => Some(RETRY_STEP),
+            _ => None,
+        }
+    }
+
+    fn log(&self) {
+        match self {
+            Self::Store(error) => tracing::error!(%error, "reading the store failed"),
+            Self::Internal(error) => tracing::error!(%error, "internal error"),
+            _ => {}
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        error.log();
+        let mut details = ErrorDetails::new();
+        details.set_retry_info(error.retry_after());
+        match &error {
+            Error::Invalid(violations) => {
+                let violations = violations.iter().map(|v| FieldViolation::new(v.field, v.description.as_str()));
+                details.set_bad_request(violations.collect::<Vec<_>>());
+            }
+            Error::NotFound { kind, name, hint } => {
+                details.set_resource_info(*kind, name.as_str(), "", *hint);
+            }
+            Error::NotPublished { forecast, .. } => {
+                details.add_precondition_failure_violation("STEP_NOT_PUBLISHED", forecast.as_str(), error.to_string());
+            }
+            Error::Busy { limit } => {
+                details.add_quota_failure_violation("server", format!("{limit} requests at once"));
+            }
+            _ => {}
+        }
+        Status::with_error_details(error.codes().0, error.message(), details)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.log();
+        let status = self.codes().1;
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("error"),
+            "status": status.as_u16(),
+            "detail": self.message(),
+        });
+        if let Self::Invalid(violations) = &self {
+            problem["violations"] =
+                violations.iter().map(|v| json!({ "field": v.field, "description": v.description })).collect();
+        }
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(delay) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs()));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_name_the_field_and_what_there_is() {
+        let error = Error::Invalid(vec![
+            Violation::new("variable", "\"t9\" is not in this forecast; available: t, u"),
+            Violation::missing("level", "500hPa"),
+        ]);
+        let status = Status::from(error);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let details = status.get_details_bad_request().unwrap();
+        assert_eq!(details.field_violations[0].field, "variable");
+        assert!(details.field_violations[0].description.contains("available: t, u"));
+        assert_eq!(details.field_violations[1].description, "is missing; expected 500hPa");
+    }
+
+    #[test]
+    fn storage_details_stay_in_the_log() {
+        let error =
+            || Error::from(StoreError::Storage { doing: "reading s3://secret".to_owned(), source: "denied".into() });
+        let status = Status::from(error());
+        assert_eq!(status.code(), Code::Unavailable);
+        assert!(!status.message().contains("secret"));
+        assert_eq!(error().into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -1,0 +1,113 @@
+//! DataService.
+
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{convert, field_stream};
+use crate::serve::error::{Error, Violation};
+use crate::serve::names::ForecastName;
+use crate::serve::select::{self, Violations};
+use crate::serve::series::{Interpolation, Place, series};
+use crate::serve::state::Shared;
+use crate::serve::tiles::{Format, render};
+use crate::serve::v1;
+use crate::tile::{TileError, TileId};
+
+pub struct Data(pub Shared);
+
+fn format(format: v1::TileFormat) -> Result<Format, Violation> {
+    match format {
+        v1::TileFormat::Png => Ok(Format::Png),
+        v1::TileFormat::F32 => Ok(Format::Raw),
+        v1::TileFormat::Unspecified => Err(Violation::missing("format", "TILE_FORMAT_PNG or TILE_FORMAT_F32")),
+    }
+}
+
+fn tile(request: &v1::GetTileRequest, violations: &mut Violations) -> Option<TileId> {
+    let mut part = |field, value: Option<u32>| {
+        violations.take(value.ok_or_else(|| Violation::missing(field, "a tile number; y is counted from the north")))
+    };
+    let (zoom, x, y) = (part("zoom", request.zoom), part("x", request.x), part("y", request.y));
+    let tile = TileId::new(zoom?, x?, y?).map_err(|error| {
+        let field = match error {
+            TileError::Zoom(_) => "zoom",
+            TileError::Outside { axis, .. } => axis,
+        };
+        Violation::new(field, error.to_string())
+    });
+    violations.take(tile)
+}
+
+#[tonic::async_trait]
+impl v1::data_service_server::DataService for Data {
+    async fn get_tile(&self, request: Request<v1::GetTileRequest>) -> Result<Response<v1::GetTileResponse>, Status> {
+        let request = request.into_inner();
+        let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
+        let forecast = self.0.catalog.open(&name).await?;
+        let mut violations = Violations::default();
+        let format = violations.take(format(request.format()));
+        let tile = tile(&request, &mut violations);
+        let lead = convert::lead_time(request.lead_time);
+        let place = tile.zip(format);
+        let selection = select::field(&forecast, &request.variable, &request.level, lead, violations)?;
+        let (tile, format) = place.ok_or_else(|| Error::Internal("a tile without a place".to_owned()))?;
+        let data = render(&self.0, &forecast, &selection, tile, format).await?;
+        Ok(Response::new(v1::GetTileResponse {
+            run: Some(convert::run_of(&forecast)),
+            valid_time: Some(convert::timestamp(selection.valid_time)),
+            content_type: format.content_type().to_owned(),
+            data,
+        }))
+    }
+
+    type GetFieldStream = ReceiverStream<Result<v1::GetFieldResponse, Status>>;
+
+    async fn get_field(&self, request: Request<v1::GetFieldRequest>) -> Result<Response<Self::GetFieldStream>, Status> {
+        let request = request.into_inner();
+        let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
+        let forecast = self.0.catalog.open(&name).await?;
+        let lead = convert::lead_time(request.lead_time);
+        let selection = select::field(&forecast, &request.variable, &request.level, lead, Violations::default())?;
+        Ok(Response::new(field_stream::start(forecast, selection, self.0.limits.stall_timeout)))
+    }
+
+    async fn get_series(
+        &self,
+        request: Request<v1::GetSeriesRequest>,
+    ) -> Result<Response<v1::GetSeriesResponse>, Status> {
+        let request = request.into_inner();
+        let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
+        let forecast = self.0.catalog.open(&name).await?;
+        let mut violations = Violations::default();
+        let column = select::column(&forecast, &request.variable, &request.level, &mut violations);
+        let latitude = request.latitude.ok_or_else(|| Violation::missing("latitude", "degrees north"));
+        let latitude = violations.take(latitude.and_then(Place::latitude));
+        let longitude = request.longitude.ok_or_else(|| Violation::missing("longitude", "degrees east"));
+        let longitude = violations.take(longitude.and_then(Place::longitude));
+        let (column, (latitude, longitude)) = violations.finish(column.zip(latitude.zip(longitude)))?;
+        let interpolation = match request.interpolation() {
+            v1::Interpolation::Bilinear => Interpolation::Bilinear,
+            v1::Interpolation::Nearest | v1::Interpolation::Unspecified => Interpolation::Nearest,
+        };
+        let series = series(&forecast, &column, Place { latitude, longitude }, interpolation).await?;
+        let reference = forecast.manifest().reference_time;
+        let values =
+            forecast.reader.published_leads().iter().zip(series.values).map(|(&lead, value)| v1::SeriesValue {
+                lead_time: Some(convert::duration(lead)),
+                valid_time: Some(convert::timestamp(reference + lead)),
+                value: Some(value).filter(|value| !value.is_nan()),
+            });
+        let interpolation = match interpolation {
+            Interpolation::Nearest => v1::Interpolation::Nearest,
+            Interpolation::Bilinear => v1::Interpolation::Bilinear,
+        };
+        Ok(Response::new(v1::GetSeriesResponse {
+            run: Some(convert::run_of(&forecast)),
+            units: column.variable.units.to_string(),
+            latitude: series.place.latitude,
+            longitude: series.place.longitude,
+            interpolation: interpolation.into(),
+            values: values.collect(),
+        }))
+    }
+}

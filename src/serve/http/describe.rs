@@ -1,0 +1,182 @@
+//! Forecasts as JSON, and as headers of what cannot carry JSON.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::atmos::LeadTime;
+use crate::serve::catalog::Forecast;
+use crate::serve::names::{id, resource_name};
+use crate::serve::select::Selection;
+use crate::store::{ForecastPath, Manifest, RunState};
+
+/// A forecast in a list.
+#[derive(Serialize)]
+pub struct Summary<'a> {
+    id: String,
+    name: String,
+    model: &'a str,
+    title: &'a str,
+    run_key: &'a str,
+    reference_time: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure_reason: Option<&'a str>,
+    steps_complete: usize,
+    steps_total: usize,
+}
+
+impl<'a> Summary<'a> {
+    pub fn new(path: &'a ForecastPath, manifest: &'a Manifest) -> Self {
+        Self {
+            id: id(path),
+            name: resource_name(path),
+            model: &path.model,
+            title: &manifest.title,
+            run_key: &path.run_key,
+            reference_time: manifest.reference_time.to_string(),
+            state: state(manifest.state),
+            failure_reason: manifest.reason.as_deref(),
+            steps_complete: manifest.steps_complete,
+            steps_total: manifest.steps_total,
+        }
+    }
+}
+
+fn state(state: RunState) -> &'static str {
+    match state {
+        RunState::Running => "running",
+        RunState::Done => "complete",
+        RunState::Failed => "failed",
+    }
+}
+
+/// Everything about a forecast but its values.
+#[derive(Serialize)]
+pub struct Detail<'a> {
+    #[serde(flatten)]
+    summary: Summary<'a>,
+    variables: Vec<VariableDetail<'a>>,
+    leads: Vec<Lead>,
+    grid: GridDetail,
+    provenance: &'a Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct VariableDetail<'a> {
+    name: &'a str,
+    standard_name: &'a str,
+    long_name: &'a str,
+    units: &'a str,
+    levels: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Lead {
+    /// As requests spell it.
+    lead: String,
+    seconds: i64,
+    valid_time: String,
+    published: bool,
+}
+
+#[derive(Serialize)]
+struct GridDetail {
+    description: String,
+    rows: usize,
+    columns: usize,
+    /// West, south, east, north, degrees.
+    bounds: [f64; 4],
+    global_in_longitude: bool,
+}
+
+impl<'a> Detail<'a> {
+    pub fn new(forecast: &'a Forecast) -> Self {
+        let manifest = forecast.manifest();
+        let spec = forecast.reader.spec();
+        let leads = spec.lead_times.iter().enumerate().map(|(step, &lead)| Lead {
+            lead: lead.to_string(),
+            seconds: lead.seconds(),
+            valid_time: (manifest.reference_time + lead).to_string(),
+            published: step < manifest.steps_complete,
+        });
+        let variables = manifest.outputs.iter().map(|output| VariableDetail {
+            name: &output.name,
+            standard_name: &output.standard_name,
+            long_name: &output.long_name,
+            units: &output.units,
+            levels: &output.levels,
+        });
+        let (rows, columns) = spec.grid.shape();
+        let (latitude, longitude) = (spec.grid.latitude(), spec.grid.longitude());
+        Self {
+            summary: Summary::new(&forecast.path, manifest),
+            variables: variables.collect(),
+            leads: leads.collect(),
+            grid: GridDetail {
+                description: spec.grid.to_string(),
+                rows,
+                columns,
+                bounds: [longitude[0], latitude[rows - 1], longitude[columns - 1], latitude[0]],
+                global_in_longitude: spec.grid.is_global_in_longitude(),
+            },
+            provenance: &manifest.provenance,
+        }
+    }
+}
+
+/// One variable at one place.
+#[derive(Serialize)]
+pub struct SeriesAnswer<'a> {
+    pub forecast: Summary<'a>,
+    pub variable: &'a str,
+    pub level: String,
+    pub units: &'a str,
+    /// The point that the values are for.
+    pub latitude: f64,
+    pub longitude: f64,
+    pub interpolation: &'static str,
+    pub values: Vec<SeriesValue>,
+}
+
+#[derive(Serialize)]
+pub struct SeriesValue {
+    lead: String,
+    seconds: i64,
+    valid_time: String,
+    /// `null` where missing.
+    value: Option<f32>,
+}
+
+pub fn series_values(forecast: &Forecast, values: Vec<f32>) -> Vec<SeriesValue> {
+    let reference = forecast.manifest().reference_time;
+    let leads: &[LeadTime] = forecast.reader.published_leads();
+    let pairs = leads.iter().zip(values);
+    pairs
+        .map(|(&lead, value)| SeriesValue {
+            lead: lead.to_string(),
+            seconds: lead.seconds(),
+            valid_time: (reference + lead).to_string(),
+            value: Some(value).filter(|value| value.is_finite()),
+        })
+        .collect()
+}
+
+/// Which run an answer without room for words is from.
+pub fn run_headers(forecast: &Forecast, selection: &Selection) -> HeaderMap {
+    let manifest = forecast.manifest();
+    let fields = [
+        ("vejr-forecast", forecast.name()),
+        ("vejr-reference-time", manifest.reference_time.to_string()),
+        ("vejr-valid-time", selection.valid_time.to_string()),
+        ("vejr-steps", format!("{}/{}", manifest.steps_complete, manifest.steps_total)),
+    ];
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        // names are checked when a forecast is opened: plain ASCII
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers
+}

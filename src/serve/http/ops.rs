@@ -1,0 +1,29 @@
+//! What operators and their machines ask.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::serve::error::Error;
+use crate::serve::state::Shared;
+
+/// The process answers. Whether it can do its work is [`readyz`]'s question: restarting it would not mend the store.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the store could be listed a moment ago.
+pub async fn readyz(State(state): State<Shared>) -> Response {
+    let health = state.health.borrow().clone();
+    match health {
+        Ok(()) => "ready\n".into_response(),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
+    }
+}
+
+/// Prometheus' text format.
+pub async fn metrics(State(state): State<Shared>) -> Result<Response, Error> {
+    state.metrics.cache_bytes.set(i64::try_from(state.blocks.bytes()).unwrap_or(i64::MAX));
+    let (content_type, text) = state.metrics.text().map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}

@@ -1,0 +1,80 @@
+//! What a server counts, for Prometheus.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+/// Cheap to clone: handles on shared counters. Each server has its own, so that tests run side by side.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// By route and status (HTTP's number, or gRPC's name).
+    pub requests: IntCounterVec,
+    /// By route.
+    pub request_seconds: HistogramVec,
+    pub requests_in_flight: IntGauge,
+    pub requests_refused: IntCounter,
+    pub connections: IntGauge,
+    /// By format.
+    pub tiles: IntCounterVec,
+    /// Projecting and encoding, without reading.
+    pub tile_seconds: Histogram,
+    pub cache_hits: IntCounter,
+    pub cache_misses: IntCounter,
+    pub cache_bytes: IntGauge,
+    pub store_up: IntGauge,
+}
+
+const LATENCY_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const TILE_BUCKETS: &[f64] = &[0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1];
+
+impl Metrics {
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new("vejr_requests_total", "Requests answered, by route and status."),
+                &["route", "status"],
+            )?,
+            request_seconds: HistogramVec::new(
+                HistogramOpts::new("vejr_request_seconds", "From a request to the first byte of its answer.")
+                    .buckets(LATENCY_BUCKETS.to_vec()),
+                &["route"],
+            )?,
+            requests_in_flight: IntGauge::new("vejr_requests_in_flight", "Requests at work now.")?,
+            requests_refused: IntCounter::new("vejr_requests_refused_total", "Requests refused at the limit.")?,
+            connections: IntGauge::new("vejr_connections", "Open connections.")?,
+            tiles: IntCounterVec::new(Opts::new("vejr_tiles_total", "Tiles made, by format."), &["format"])?,
+            tile_seconds: Histogram::with_opts(
+                HistogramOpts::new("vejr_tile_seconds", "Projecting and encoding one tile, without reading.")
+                    .buckets(TILE_BUCKETS.to_vec()),
+            )?,
+            cache_hits: IntCounter::new("vejr_cache_hits_total", "Blocks of fields found in memory.")?,
+            cache_misses: IntCounter::new("vejr_cache_misses_total", "Blocks of fields read from the store.")?,
+            cache_bytes: IntGauge::new("vejr_cache_bytes", "Decoded blocks held in memory.")?,
+            store_up: IntGauge::new("vejr_store_up", "1 while the store can be listed, else 0.")?,
+            registry,
+        };
+        let registry = &metrics.registry;
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.request_seconds.clone()))?;
+        registry.register(Box::new(metrics.requests_in_flight.clone()))?;
+        registry.register(Box::new(metrics.requests_refused.clone()))?;
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.tiles.clone()))?;
+        registry.register(Box::new(metrics.tile_seconds.clone()))?;
+        registry.register(Box::new(metrics.cache_hits.clone()))?;
+        registry.register(Box::new(metrics.cache_misses.clone()))?;
+        registry.register(Box::new(metrics.cache_bytes.clone()))?;
+        registry.register(Box::new(metrics.store_up.clone()))?;
+        Ok(metrics)
+    }
+
+    /// In Prometheus' text format.
+    pub fn text(&self) -> Result<(String, Vec<u8>), prometheus::Error> {
+        let encoder = TextEncoder::new();
+        let mut bytes = Vec::new();
+        encoder.encode(&self.registry.gather(), &mut bytes)?;
+        Ok((encoder.format_type().to_owned(), bytes))
+    }
+}

@@ -1,0 +1,104 @@
+//! One variable at one place, at all published lead times.
+
+use ndarray::Array2;
+
+use super::catalog::Forecast;
+use super::error::{Error, Violation};
+use super::select::Column;
+use crate::tile::{Columns, Footprint, nearest_point};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    Nearest,
+    Bilinear,
+}
+
+/// A place that a request names, checked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+impl Place {
+    pub fn latitude(degrees: f64) -> Result<f64, Violation> {
+        let inside = (-90.0..=90.0).contains(&degrees);
+        inside
+            .then_some(degrees)
+            .ok_or_else(|| Violation::new("latitude", format!("{degrees} is outside -90 to 90 degrees")))
+    }
+
+    pub fn longitude(degrees: f64) -> Result<f64, Violation> {
+        let inside = (-360.0..=360.0).contains(&degrees);
+        inside
+            .then_some(degrees)
+            .ok_or_else(|| Violation::new("longitude", format!("{degrees} is outside -360 to 360 degrees")))
+    }
+}
+
+/// Values in the order of the published lead times; missing ones are NaN.
+#[derive(Debug)]
+pub struct Series {
+    /// The point that the values are for: the one asked for, or the grid's nearest one.
+    pub place: Place,
+    pub values: Vec<f32>,
+}
+
+pub async fn series(
+    forecast: &Forecast,
+    column: &Column,
+    place: Place,
+    interpolation: Interpolation,
+) -> Result<Series, Error> {
+    let grid = &forecast.reader.spec().grid;
+    let outside = || {
+        let place = format!("{} °N, {} °E is outside the grid: {grid}", place.latitude, place.longitude);
+        Error::Invalid(vec![Violation::new("latitude", place.clone()), Violation::new("longitude", place)])
+    };
+    match interpolation {
+        Interpolation::Nearest => {
+            let (row, col) = nearest_point(grid, place.latitude, place.longitude).ok_or_else(outside)?;
+            let place = Place { latitude: grid.latitude()[row], longitude: grid.longitude()[col] };
+            let values = read(forecast, column, row..row + 1, Columns { start: col, count: 1 }).await?;
+            Ok(Series { place, values: values.into_iter().flatten().collect() })
+        }
+        Interpolation::Bilinear => {
+            let footprint = Footprint::of_point(grid, place.latitude, place.longitude).ok_or_else(outside)?;
+            let (rows, columns) = (footprint.rows(), footprint.columns());
+            let shape = (rows.len(), columns.count);
+            let mut values = Vec::new();
+            for window in read(forecast, column, rows, columns).await? {
+                let window =
+                    Array2::from_shape_vec(shape, window).map_err(|error| Error::Internal(error.to_string()))?;
+                values.extend(footprint.sample(&window));
+            }
+            Ok(Series { place, values })
+        }
+    }
+}
+
+/// Per lead time the window's values, row by row. At most two by two points, so that reading column by column, which the
+/// date line may separate, costs little.
+async fn read(
+    forecast: &Forecast,
+    column: &Column,
+    rows: std::ops::Range<usize>,
+    columns: Columns,
+) -> Result<Vec<Vec<f32>>, Error> {
+    let reader = &forecast.reader;
+    let leads = forecast.manifest().steps_complete;
+    let mut windows = vec![vec![f32::NAN; rows.len() * columns.count]; leads];
+    if leads == 0 {
+        return Ok(windows);
+    }
+    let width = reader.spec().grid.shape().1;
+    for (offset, index) in columns.indices(width).enumerate() {
+        let values = reader.series(&column.variable.name, column.level, rows.clone(), index..index + 1).await?;
+        for (window, values) in windows.iter_mut().zip(values.chunks_exact(rows.len())) {
+            for (row, &value) in values.iter().enumerate() {
+                window[row * columns.count + offset] = value;
+            }
+        }
+    }
+    Ok(windows)
+}

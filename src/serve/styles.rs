@@ -1,0 +1,46 @@
+//! How each field of a forecast is coloured: by convention, or by the run's own first step, for the whole run.
+
+use std::sync::Arc;
+
+use moka::future::Cache;
+
+use super::catalog::Forecast;
+use super::error::Error;
+use super::select::Column;
+use crate::store::{ForecastPath, StoreError};
+use crate::tile::Style;
+
+/// Styles are small.
+const KEPT: u64 = 4096;
+
+/// Forecast, output, level, checksum of the step that the range is from.
+type StyleKey = (ForecastPath, usize, usize, u32);
+
+pub struct Styles {
+    cache: Cache<StyleKey, Arc<Style>>,
+}
+
+impl Styles {
+    pub fn new() -> Self {
+        Self { cache: Cache::new(KEPT) }
+    }
+
+    pub async fn of(&self, forecast: &Forecast, column: &Column) -> Result<Arc<Style>, Error> {
+        if let Some(style) = Style::conventional(&column.variable, column.level) {
+            return Ok(Arc::new(style));
+        }
+        let first = forecast.manifest().steps.first();
+        // A run without a step has nothing to show yet, and its range must not be settled by that.
+        let Some(step) = first else {
+            return Ok(Arc::new(Style::from_values(&column.variable, column.level, &[])));
+        };
+        let key = (forecast.path.clone(), column.output, column.level_index, step.crc32c);
+        let read = async {
+            let lead = forecast.reader.spec().lead_times[0];
+            let field = forecast.reader.field(&column.variable.name, column.level, lead).await?;
+            let values: Vec<f32> = field.into_iter().collect();
+            Ok::<_, StoreError>(Arc::new(Style::from_values(&column.variable, column.level, &values)))
+        };
+        self.cache.try_get_with(key, read).await.map_err(Error::Store)
+    }
+}

@@ -1,0 +1,149 @@
+//! Pixel truth: tiles of analytic fields, against the field itself.
+
+use super::*;
+
+/// The window of a field that a footprint asks for.
+fn window(field: &Array2<f32>, footprint: &Footprint) -> Array2<f32> {
+    let width = field.ncols();
+    let columns: Vec<usize> = footprint.columns().indices(width).collect();
+    let rows = footprint.rows();
+    Array2::from_shape_fn((rows.len(), columns.len()), |(row, column)| field[[rows.start + row, columns[column]]])
+}
+
+fn field(grid: &Grid, value: impl Fn(f64, f64) -> f64) -> Array2<f32> {
+    Array2::from_shape_fn(grid.shape(), |(row, column)| value(grid.latitude()[row], grid.longitude()[column]) as f32)
+}
+
+fn regular(first: f64, last: f64, rows: usize, columns: usize) -> Grid {
+    let latitude = (0..rows).map(|i| first + (last - first) * i as f64 / (rows - 1) as f64).collect();
+    let longitude = (0..columns).map(|i| 360.0 * i as f64 / columns as f64).collect();
+    Grid::new(latitude, longitude).unwrap()
+}
+
+/// Every tile of the first zoom levels, and three random-looking ones of each deeper level.
+fn tiles() -> Vec<TileId> {
+    let mut tiles = Vec::new();
+    for zoom in 0..=3u32 {
+        for x in 0..1 << zoom {
+            tiles.extend((0..1 << zoom).map(|y| TileId::new(zoom, x, y).unwrap()));
+        }
+    }
+    for zoom in 4..=10u32 {
+        let last = (1 << zoom) - 1;
+        for (x, y) in [(0, 0), (last, last), (last / 3, last / 5), (last / 2, last / 2), (last / 2 + 1, 1)] {
+            tiles.push(TileId::new(zoom, x, y).unwrap());
+        }
+    }
+    tiles
+}
+
+#[test]
+fn linear_in_latitude_and_periodic_in_longitude_is_reproduced_at_every_pixel() {
+    // A tent in longitude with its kinks on grid points, times a line in latitude: bilinear interpolation is exact.
+    let tent = |longitude: f64| 1.0 - ((longitude.rem_euclid(360.0) - 180.0) / 90.0).abs();
+    let truth = |latitude: f64, longitude: f64| 270.0 + 0.3 * latitude * tent(longitude) - 20.0 * tent(longitude);
+    let mut gaussian: Vec<f64> = vec![88.57, 85.76, 82.31, 75.0, 61.0, 44.2, 30.1, 11.0];
+    gaussian.extend(gaussian.clone().into_iter().rev().map(|latitude| -latitude));
+    let uneven = Grid::new(gaussian, (0..96).map(|i| 3.75 * f64::from(i)).collect()).unwrap();
+    let shifted =
+        Grid::new((0..181).map(|i| 90.0 - f64::from(i)).collect(), (0..360).map(|i| -180.0 + f64::from(i)).collect())
+            .unwrap();
+    for grid in [regular(90.0, -90.0, 73, 144), uneven, shifted] {
+        let field = field(&grid, truth);
+        for tile in tiles() {
+            let footprint = Footprint::of_tile(&grid, tile).unwrap();
+            let samples = footprint.sample(&window(&field, &footprint));
+            for row in 0..TILE_SIZE {
+                for column in 0..TILE_SIZE {
+                    let expected = truth(tile.latitude(row), tile.longitude(column)) as f32;
+                    let found = samples[row * TILE_SIZE + column];
+                    assert!((found - expected).abs() < 1e-3, "{grid} {tile:?} {row},{column}: {found} {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_seam_between_last_and_first_column_is_like_any_other() {
+    // Values known only at the columns beside the seam: 0 at the last one, 8 at the first.
+    let grid = regular(90.0, -90.0, 19, 36);
+    let field = field(&grid, |_, longitude| if longitude == 0.0 { 8.0 } else { 0.0 });
+    let at = |longitude: f64| {
+        let footprint = Footprint::of_point(&grid, 12.3, longitude).unwrap();
+        footprint.sample(&window(&field, &footprint))[0]
+    };
+    for (longitude, expected) in
+        [(350.0, 0.0), (352.5, 2.0), (355.0, 4.0), (-5.0, 4.0), (360.0, 8.0), (0.0, 8.0), (-360.0, 8.0), (2.5, 6.0)]
+    {
+        assert_eq!(at(longitude), expected, "{longitude}");
+    }
+    assert_eq!(at(-1e-300), 8.0);
+}
+
+#[test]
+fn a_tile_reads_only_what_it_shows() {
+    let grid = regular(90.0, -90.0, 721, 1440);
+    let whole = Footprint::of_tile(&grid, TileId::new(0, 0, 0).unwrap()).unwrap();
+    assert!(whole.columns().count <= 1441 && whole.rows().len() <= 721);
+    // across Greenwich: 2 columns west of it, about 1 east
+    let seam = Footprint::of_tile(&grid, TileId::new(10, 511, 300).unwrap()).unwrap();
+    assert!(seam.columns().count <= 4 && seam.rows().len() <= 4, "{:?}", seam.columns());
+    let wide = Footprint::of_tile(&grid, TileId::new(3, 3, 2).unwrap()).unwrap();
+    assert!(wide.columns().count <= 182);
+}
+
+#[test]
+fn outside_a_regional_grid_pixels_are_missing() {
+    let grid = Grid::new(vec![60.0, 55.0, 50.0], vec![350.0, 355.0, 360.0, 365.0]).unwrap();
+    let field = field(&grid, |latitude, longitude| latitude + longitude / 1000.0);
+    assert!(Footprint::of_tile(&grid, TileId::new(3, 0, 7).unwrap()).is_none());
+    let inside =
+        |latitude, longitude| Footprint::of_point(&grid, latitude, longitude).map(|f| f.sample(&window(&field, &f))[0]);
+    assert_eq!(inside(60.0, -10.0), Some(60.35));
+    assert!((inside(52.5, 2.5).unwrap() - 52.8625).abs() < 1e-4);
+    for (latitude, longitude) in
+        [(60.1, 0.0), (49.9, 0.0), (55.0, 5.1), (55.0, -10.1), (f64::NAN, 0.0), (55.0, f64::INFINITY)]
+    {
+        assert_eq!(inside(latitude, longitude), None, "{latitude} {longitude}");
+    }
+    let world = TileId::new(0, 0, 0).unwrap();
+    let footprint = Footprint::of_tile(&grid, world).unwrap();
+    let samples = footprint.sample(&window(&field, &footprint));
+    let shown = samples.iter().filter(|value| value.is_finite()).count();
+    // 15° of longitude are 10.7 pixels, 50° to 60° N 12.5
+    assert!((10 * 12..=11 * 13).contains(&shown), "{shown}");
+}
+
+#[test]
+fn poles_of_a_global_grid_take_the_outermost_row() {
+    // Cell centres: the outermost rows lie half a cell from the poles, south of what the map shows.
+    let grid = regular(80.0, -80.0, 9, 36);
+    let field = field(&grid, |latitude, _| latitude);
+    let footprint = Footprint::of_tile(&grid, TileId::new(0, 0, 0).unwrap()).unwrap();
+    let samples = footprint.sample(&window(&field, &footprint));
+    assert_eq!(samples[0], 80.0);
+    assert_eq!(samples[TILE_SIZE * TILE_SIZE - 1], -80.0);
+}
+
+#[test]
+fn a_missing_value_stays_between_its_neighbours() {
+    let grid = regular(90.0, -90.0, 19, 36);
+    let mut field = field(&grid, |_, _| 1.0);
+    field[[9, 18]] = f32::NAN;
+    let at = |latitude: f64, longitude: f64| {
+        let footprint = Footprint::of_point(&grid, latitude, longitude).unwrap();
+        footprint.sample(&window(&field, &footprint))[0]
+    };
+    assert!(at(0.0, 180.0).is_nan() && at(3.0, 177.0).is_nan());
+    assert_eq!(at(0.0, 190.0), 1.0);
+    assert_eq!(at(10.0, 180.0), 1.0);
+}
+
+#[test]
+fn grids_of_one_row_or_column_give_their_point() {
+    let grid = Grid::new(vec![55.0], vec![12.0]).unwrap();
+    let footprint = Footprint::of_point(&grid, 55.0, 12.0).unwrap();
+    assert_eq!(footprint.sample(&Array2::from_elem((1, 1), 7.0)), [7.0]);
+    assert!(Footprint::of_point(&grid, 55.5, 12.0).is_none());
+}

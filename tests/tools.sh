@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs what the tests use: real clients in Python (.venv), and Debian's Chromium for the map page.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+    sudo -n true 2>/dev/null && as_root="sudo -n" || as_root="none"
+fi
+updated=""
+package() { # package NAME...: from Debian or Ubuntu, where that is allowed
+    [ "$as_root" != none ] && command -v apt-get >/dev/null || return 1
+    [ -n "$updated" ] || { $as_root apt-get update -qq && updated=yes; }
+    echo "installing $* (Debian package)"
+    $as_root apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+if [ ! -x .venv/bin/python ] || ! cmp -s tests/requirements.txt .venv/requirements.txt; then
+    command -v python3 >/dev/null || package python3
+    python3 -c 'import ensurepip' 2>/dev/null || package python3-venv
+    echo "installing Python clients for the tests into .venv"
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet -r tests/requirements.txt
+    cp tests/requirements.txt .venv/requirements.txt
+fi
+# Ubuntu's package chromium only fetches a snap, which does not start in a container: the browser test says so and skips
+command -v chromium >/dev/null || package chromium || echo "no Chromium could be installed: the browser test will be skipped"
