@@ -70,7 +70,7 @@ impl Hints {
     fn is_horizontal(&self, standard_name: &str, units: &[&str], names: &[&str]) -> bool {
         let unlabelled = self.standard_name.is_empty() && ["", "degrees", "degree"].contains(&self.units.as_str());
         self.standard_name == standard_name
-            || (self.standard_name.is_empty() && units.contains(&self.units.to_lowercase().as_str()))
+            || units.contains(&self.units.to_lowercase().as_str())
             || (unlabelled && names.contains(&self.name.as_str()))
     }
 
