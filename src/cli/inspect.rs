@@ -52,7 +52,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.json {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let together = together(&inventory);
-        say(json!({ "files": files, "together": together, "latest_reference_time": reference_time, "problems": problems }));
+        say(
+            json!({ "files": files, "together": together, "latest_reference_time": reference_time, "problems": problems }),
+        );
     } else {
         files.iter().for_each(print);
         if files.len() > 1 {
@@ -89,7 +91,8 @@ fn describe(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable,
         Recognition::Known { variable: ours, .. } => json!(&*ours.units),
         _ => json!(variable.units),
     };
-    let mut notes: Vec<String> = variable.blocked.iter().map(|reason| format!("cannot be read yet: {reason}")).collect();
+    let mut notes: Vec<String> =
+        variable.blocked.iter().map(|reason| format!("cannot be read yet: {reason}")).collect();
     match &variable.recognition {
         Recognition::WrongUnits { accepted, .. } => {
             let found = format!("units {:?}", variable.units);
@@ -160,7 +163,13 @@ fn print(file: &Value) {
             None => format!("{name} (not recognised: read under this name only)"),
         };
         let (found, units) = (text(&variable["units_found"]), text(&variable["units"]));
-        let units = if found.is_empty() { "no units".to_owned() } else if found == units { units } else { format!("{units}, from {found}") };
+        let units = if found.is_empty() {
+            "no units".to_owned()
+        } else if found == units {
+            units
+        } else {
+            format!("{units}, from {found}")
+        };
         let range = &variable["range"];
         let missing = range["total"].as_u64().unwrap_or(0) - range["valid"].as_u64().unwrap_or(0);
         let missing = if missing > 0 { format!(", {missing} missing") } else { String::new() };
@@ -169,7 +178,11 @@ fn print(file: &Value) {
                 format!("{:.6}", value as f32).trim_end_matches('0').trim_end_matches('.').to_owned()
             })
         };
-        say(format!("  {as_ours}{height}  [{units}]  {} .. {}{missing}", number(&range["low"]), number(&range["high"])));
+        say(format!(
+            "  {as_ours}{height}  [{units}]  {} .. {}{missing}",
+            number(&range["low"]),
+            number(&range["high"])
+        ));
         let (levels, times) = (list(&variable["levels"]), list(&variable["times"]));
         if !levels.is_empty() {
             say(format!("      {} level(s): {}", levels.len(), levels.join(" ")));

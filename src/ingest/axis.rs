@@ -129,7 +129,8 @@ impl Hints {
         let known = |value: &f64| PRESSURE_LEVELS.iter().any(|level| f64::from(*level) == *value);
         let beyond_model_levels = values.iter().any(|value| *value >= 200.0);
         let undoubted = values.iter().all(known) && beyond_model_levels && (values.len() > 1 || named_pressure);
-        if self.units.is_empty() && !["depth", "height", "altitude"].contains(&self.standard_name.as_str()) && undoubted {
+        if self.units.is_empty() && !["depth", "height", "altitude"].contains(&self.standard_name.as_str()) && undoubted
+        {
             return Some(Ok(values.iter().map(|&value| Level::Pressure(value)).collect()));
         }
         Some(Err(format!(

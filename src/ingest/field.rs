@@ -140,10 +140,8 @@ pub(super) fn implausible(
     if let Some((row, column)) = values.indexed_iter().find(|(_, value)| !value.is_finite()).map(|(place, _)| place) {
         let missing = values.iter().filter(|value| !value.is_finite()).count();
         let (latitude, longitude) = (grid.latitude()[row], grid.longitude()[column]);
-        let found = format!(
-            "{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E",
-            values.len()
-        );
+        let found =
+            format!("{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E", values.len());
         return Some((found, "a complete field".to_owned()));
     }
     let mut range = Range::EMPTY;

@@ -201,7 +201,9 @@ impl SourceFile {
         match (reasons.is_empty(), groups) {
             (false, _) => reasons.into_iter().map(problem).collect(),
             (true, 0) => vec![Problem::in_file(&self.path, "no data variables", expected)],
-            (true, _) => vec![Problem::in_file(&self.path, "data in groups only", format!("{expected} in the root group"))],
+            (true, _) => {
+                vec![Problem::in_file(&self.path, "data in groups only", format!("{expected} in the root group"))]
+            }
         }
     }
 }

@@ -214,7 +214,8 @@ impl Inventory {
             _ => Conversion::NONE,
         };
         let read = |opened: &netcdf::File| {
-            let one = |(place, level): (usize, &Level)| Ok((*level, field::range(opened, variable, place, conversion)?));
+            let one =
+                |(place, level): (usize, &Level)| Ok((*level, field::range(opened, variable, place, conversion)?));
             variable.levels.iter().enumerate().map(one).collect::<Result<Vec<_>, String>>()
         };
         with_file(&file.path, read)?
@@ -256,7 +257,9 @@ fn common_grid(readings: &[Reading<'_>], request: &Request, problems: &mut Vec<P
     for Reading { found, .. } in readings {
         if !found.variable.grid.same_points(&expected) {
             let advice = format!("the grid {expected}; interpolate the file to it first");
-            problems.push(Problem::in_file(&found.file.path, found.variable.grid.to_string(), advice).of(&found.variable.name));
+            problems.push(
+                Problem::in_file(&found.file.path, found.variable.grid.to_string(), advice).of(&found.variable.name),
+            );
         }
     }
     Some(expected)
