@@ -17,8 +17,11 @@ pub(super) struct Coordinates<'f> {
     /// Names of the variables that describe others.
     names: BTreeSet<String>,
     /// What lies along each dimension.
-    along: BTreeMap<String, Vec<(String, Result<Axis, String>)>>,
+    along: BTreeMap<String, Vec<Along>>,
 }
+
+/// A coordinate variable's name, and what it is.
+type Along = (String, Result<Axis, String>);
 
 /// What a variable lies on.
 #[derive(Debug, Default)]
@@ -89,7 +92,7 @@ impl<'f> Coordinates<'f> {
     }
 
     /// All one-dimensional coordinates along a dimension, the one with its name first.
-    fn along(&mut self, dimension: &str, length: usize) -> Result<&[(String, Result<Axis, String>)], String> {
+    fn along(&mut self, dimension: &str, length: usize) -> Result<&[Along], String> {
         if length > LONGEST_AXIS {
             return Err(format!("dimension {dimension:?} of length {length}: more than {LONGEST_AXIS}"));
         }
