@@ -66,7 +66,8 @@ fn write_analysis(path: &Path, samples: &[Sample<'_>]) {
         variable.put_values(sample.levels, ..).unwrap();
         let shape = [1, sample.levels.len(), h, w];
         let values = ArrayD::from_shape_fn(&shape[..], |at| sample.value + (at[1] + at[2] * 3 + at[3]) as f32 * 0.1);
-        let mut variable = file.add_variable::<f32>(sample.variable, &["time", &level, "latitude", "longitude"]).unwrap();
+        let mut variable =
+            file.add_variable::<f32>(sample.variable, &["time", &level, "latitude", "longitude"]).unwrap();
         variable.put_attribute("units", sample.units).unwrap();
         variable.put(values.view(), ..).unwrap();
     }
@@ -91,7 +92,8 @@ impl Case {
     fn forecast(&self, output: &str, more: &[&str]) -> Command {
         let (package, init, output, steps) = (package(), self.path("init.nc"), self.path(output), STEPS.to_string());
         let package = package.to_str().unwrap();
-        let mut arguments = vec!["forecast", "--model", package, "--init", &init, "--output", &output, "--steps", &steps];
+        let mut arguments =
+            vec!["forecast", "--model", package, "--init", &init, "--output", &output, "--steps", &steps];
         arguments.extend(more);
         vejr(&arguments)
     }
@@ -129,7 +131,11 @@ fn exit_codes_say_whose_fault_it_is() {
         (&["forecast", "--model", model, "--init", &init], 2, "--output"),
         (&["forecast", "--model", model, "--init", "/nowhere.nc", "--output", &out], 3, "/nowhere.nc"),
         (&["forecast", "--model", model, "--init", model, "--output", &out], 3, "folder"),
-        (&["forecast", "--model", model, "--init", &init, "--output", &out, "--reference-time", "2026-11-23T12:00Z"], 3, "2026-11-23T06:00Z"),
+        (
+            &["forecast", "--model", model, "--init", &init, "--output", &out, "--reference-time", "2026-11-23T12:00Z"],
+            3,
+            "2026-11-23T06:00Z",
+        ),
         (&["forecast", "--model", model, "--init", &init, "--output", &out, "--device", "cuda"], 4, "cuda"),
         (&["forecast", "--model", model, "--init", &init, "--output", &under_a_file], 5, "a-file"),
         (&["score", "/nowhere.zarr", &init], 5, "no forecast"),
@@ -155,7 +161,15 @@ fn everything_wrong_with_the_input_is_said_at_once() {
     ];
     write_analysis(&path, &samples);
     let model = root().join("models/held-suarez-sfno");
-    let output = run(&["forecast", "--model", model.to_str().unwrap(), "--init", path.to_str().unwrap(), "--output", &case.path("o.zarr")]);
+    let output = run(&[
+        "forecast",
+        "--model",
+        model.to_str().unwrap(),
+        "--init",
+        path.to_str().unwrap(),
+        "--output",
+        &case.path("o.zarr"),
+    ]);
     assert_eq!(output.status.code(), Some(3));
     let message = stderr(&output);
     for part in ["\"kg\"", "m s-1", "850hPa", "sp", "wrong.nc"] {
@@ -193,7 +207,12 @@ fn survives_kills(encoding: &str) {
     let location = Location::parse(place.to_str().unwrap()).unwrap();
     let (mut kills, mut seen) = (0, 0);
     for round in 0..20u64 {
-        let mut child = case.forecast("killed.zarr", &["--encoding", encoding, "--json"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = case
+            .forecast("killed.zarr", &["--encoding", encoding, "--json"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         // spread over the life of a run: the reader looks until the moment has come
         let moment = std::time::Instant::now() + Duration::from_millis(5 + 17 * (round * 7 % 20));
         while std::time::Instant::now() < moment {
@@ -235,7 +254,9 @@ fn so_does_a_packed_one() {
 #[test]
 fn two_writers_never_mix() {
     let case = Case::new();
-    let children: Vec<_> = (0..4).map(|_| case.forecast("f.zarr", &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    let children: Vec<_> = (0..4)
+        .map(|_| case.forecast("f.zarr", &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
     let outputs: Vec<Output> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
     assert!(outputs.iter().any(|output| output.status.success()));
     for output in outputs.iter().filter(|output| !output.status.success()) {
@@ -270,7 +291,8 @@ fn a_forecast_that_becomes_unphysical_stops_before_the_step_is_published() {
     let manifest = std::fs::read_to_string(copy.join("model.toml")).unwrap().replace("[-1e6, 1e6]", "[249.0, 260.0]");
     std::fs::write(copy.join("model.toml"), manifest).unwrap();
     let (init, out) = (case.path("init.nc"), case.path("f.zarr"));
-    let output = run(&["forecast", "--model", copy.to_str().unwrap(), "--init", &init, "--output", &out, "--steps", "4"]);
+    let output =
+        run(&["forecast", "--model", copy.to_str().unwrap(), "--init", &init, "--output", &out, "--steps", "4"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("t 1hPa") && stderr(&output).contains("°N"), "{}", stderr(&output));
     let runtime = tokio::runtime::Runtime::new().unwrap();
