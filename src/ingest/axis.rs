@@ -70,7 +70,7 @@ impl Hints {
     fn is_horizontal(&self, standard_name: &str, units: &[&str], names: &[&str]) -> bool {
         let unlabelled = self.standard_name.is_empty() && ["", "degrees", "degree"].contains(&self.units.as_str());
         self.standard_name == standard_name
-            || (self.standard_name.is_empty() && units.contains(&self.units.to_lowercase().as_str()))
+            || units.contains(&self.units.to_lowercase().as_str())
             || (unlabelled && names.contains(&self.name.as_str()))
     }
 
@@ -129,7 +129,8 @@ impl Hints {
         let known = |value: &f64| PRESSURE_LEVELS.iter().any(|level| f64::from(*level) == *value);
         let beyond_model_levels = values.iter().any(|value| *value >= 200.0);
         let undoubted = values.iter().all(known) && beyond_model_levels && (values.len() > 1 || named_pressure);
-        if self.units.is_empty() && !["depth", "height", "altitude"].contains(&self.standard_name.as_str()) && undoubted {
+        if self.units.is_empty() && !["depth", "height", "altitude"].contains(&self.standard_name.as_str()) && undoubted
+        {
             return Some(Ok(values.iter().map(|&value| Level::Pressure(value)).collect()));
         }
         Some(Err(format!(

@@ -206,7 +206,8 @@ fn parse_units(units: &str, calendar: Calendar) -> Result<Epoch, String> {
         None => (rest.as_str(), ""),
     };
     let date = parse_date(date).ok_or_else(|| error("no date such as 2000-01-31"))?;
-    let (clock, zone) = parse_clock(rest).ok_or_else(|| error("no time such as 12:00:00, or no zone such as +01:00"))?;
+    let (clock, zone) =
+        parse_clock(rest).ok_or_else(|| error("no time such as 12:00:00, or no zone such as +01:00"))?;
     let day = calendar.day_number(date.0, date.1, date.2).ok_or_else(|| error("no date of this calendar"))?;
     Ok(Epoch { unit, day, seconds: clock - zone })
 }

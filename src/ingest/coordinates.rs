@@ -40,8 +40,14 @@ pub(super) enum Time {
     #[default]
     None,
     /// All steps of the first base time, then the second's, …
-    Known { times: Vec<CfTime>, steps: usize },
-    Unclear { reason: String, steps: usize },
+    Known {
+        times: Vec<CfTime>,
+        steps: usize,
+    },
+    Unclear {
+        reason: String,
+        steps: usize,
+    },
 }
 
 /// Time coordinates of a variable: along its dimensions, then scalar ones.
@@ -88,7 +94,8 @@ impl<'f> Coordinates<'f> {
             return Err(format!("dimension {dimension:?} of length {length}: more than {LONGEST_AXIS}"));
         }
         if !self.along.contains_key(dimension) {
-            let one_dimensional = |variable: &netcdf::Variable<'_>| matches!(variable.dimensions(), [only] if only.name() == dimension);
+            let one_dimensional =
+                |variable: &netcdf::Variable<'_>| matches!(variable.dimensions(), [only] if only.name() == dimension);
             let mut variables: Vec<_> = self.file.variables().filter(one_dimensional).collect();
             // CF: the coordinate has its dimension's name; some producers name it otherwise
             variables.sort_by_key(|variable| variable.name() != dimension);
@@ -122,7 +129,9 @@ impl<'f> Coordinates<'f> {
                         found.longitude = Some(values.clone());
                         role = Role::Longitude;
                     }
-                    Axis::Levels(levels) if role == Role::Other && !found.take_single(levels) && found.levels.is_none() => {
+                    Axis::Levels(levels)
+                        if role == Role::Other && !found.take_single(levels) && found.levels.is_none() =>
+                    {
                         found.levels = Some(levels.clone());
                         role = Role::Level;
                     }
@@ -141,14 +150,16 @@ impl<'f> Coordinates<'f> {
                         role = Role::Time;
                     }
                     Axis::Members(count) if role == Role::Other && *count > 1 => {
-                        found.blocked = Some(format!("{count} ensemble members along {name:?}; select one of them first"));
+                        found.blocked =
+                            Some(format!("{count} ensemble members along {name:?}; select one of them first"));
                     }
                     Axis::Foreign(reason) if what.is_none() => what = Some(reason.clone()),
                     _ => {}
                 }
             }
             if role == Role::Other && length > 1 {
-                let reason = own_error.or(what).unwrap_or_else(|| format!("dimension {name:?} ({length}) without a coordinate"));
+                let reason =
+                    own_error.or(what).unwrap_or_else(|| format!("dimension {name:?} ({length}) without a coordinate"));
                 found.blocked.get_or_insert(reason);
             } else if let Some(reason) = own_error {
                 unclear.get_or_insert(reason);
@@ -180,7 +191,8 @@ impl<'f> Coordinates<'f> {
         for coordinate in &candidates {
             match axis::understand(coordinate) {
                 Ok(Axis::Times(times)) => {
-                    let valid = text(coordinate, "standard_name").as_deref() == Some("time") || coordinate.name() == "valid_time";
+                    let valid = text(coordinate, "standard_name").as_deref() == Some("time")
+                        || coordinate.name() == "valid_time";
                     if time.scalar_time.is_none() || (valid && !time.scalar_is_valid) {
                         (time.scalar_time, time.scalar_is_valid) = (times.into_iter().next(), valid);
                     }
@@ -239,7 +251,9 @@ impl TimeAxes {
                 _ => no("reference times without forecast steps or valid times"),
             },
             (None, None, None) => match (self.scalar_time, self.scalar_reference, self.scalar_step) {
-                (Some(time), None, Some(step)) if !self.scalar_is_valid => add(&[time], &[step]).map_or_else(|reason| no(&reason), known),
+                (Some(time), None, Some(step)) if !self.scalar_is_valid => {
+                    add(&[time], &[step]).map_or_else(|reason| no(&reason), known)
+                }
                 (Some(time), ..) => known(vec![time]),
                 (None, Some(reference), Some(step)) => {
                     add(&[reference], &[step]).map_or_else(|reason| no(&reason), known)

@@ -49,24 +49,34 @@ pub(super) fn read_field(
     time: usize,
     conversion: Conversion,
 ) -> Result<Array2<f32>, String> {
+    let steps = source.layout.steps;
+    let place = |role: &Role| match role {
+        Role::Time => time / steps,
+        Role::Step => time % steps,
+        Role::Level => level,
+        Role::Other | Role::Latitude | Role::Longitude => 0,
+    };
+    read_at(file, source, source.layout.roles.iter().map(place).collect(), conversion)
+}
+
+/// The field that begins at `start`, one index per dimension.
+fn read_at(
+    file: &netcdf::File,
+    source: &SourceVariable,
+    start: Vec<usize>,
+    conversion: Conversion,
+) -> Result<Array2<f32>, String> {
     let layout = &source.layout;
     let variable = file.variable(&source.name).ok_or("the variable is gone: the file has changed")?;
     let lengths: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
     if lengths != layout.lengths {
         return Err("other dimensions than before: the file has changed".to_owned());
     }
-    let place = |role: &Role, length: usize| match role {
-        Role::Time => (time / layout.steps, 1),
-        Role::Step => (time % layout.steps, 1),
-        Role::Level => (level, 1),
-        Role::Other => (0, 1),
-        Role::Latitude | Role::Longitude => (0, length),
-    };
-    let (start, count): (Vec<usize>, Vec<usize>) =
-        layout.roles.iter().zip(&lengths).map(|(role, &length)| place(role, length)).unzip();
     let axis = |wanted: Role| layout.roles.iter().position(|role| *role == wanted).ok_or("no horizontal axis");
     let (latitude, longitude) = (axis(Role::Latitude)?, axis(Role::Longitude)?);
     let (source_h, source_w) = (lengths[latitude], lengths[longitude]);
+    let mut count = vec![1; lengths.len()];
+    (count[latitude], count[longitude]) = (source_h, source_w);
     let stored = read_stored(&variable, &start, &count)?;
     if stored.len() != source_h * source_w {
         return Err(format!("{} values where {} are due", stored.len(), source_h * source_w));
@@ -93,26 +103,25 @@ pub(super) fn read_field(
     Ok(Array2::from_shape_fn(source.grid.shape(), ours))
 }
 
-/// Range of the values at one level over all times, whatever they are.
+/// Range of the values at one level over all that is stored, whether it is known when the fields are valid or not.
 pub(super) fn range(
     file: &netcdf::File,
     source: &SourceVariable,
     level: usize,
     conversion: Conversion,
 ) -> Result<Range, String> {
+    let layout = &source.layout;
     let mut range = Range::EMPTY;
-    for time in 0..time_positions(source) {
-        range.extend(&read_field(file, source, level, time, conversion)?);
+    let mut start: Vec<usize> = layout.roles.iter().map(|role| if *role == Role::Level { level } else { 0 }).collect();
+    loop {
+        range.extend(&read_at(file, source, start.clone(), conversion)?);
+        // the next place, the last dimension first
+        let free = |dimension: &usize| matches!(layout.roles[*dimension], Role::Time | Role::Step | Role::Other);
+        let next = (0..start.len()).rev().filter(free).find(|&d| start[d] + 1 < layout.lengths[d]);
+        let Some(next) = next else { return Ok(range) };
+        start[next] += 1;
+        (next + 1..start.len()).filter(free).for_each(|dimension| start[dimension] = 0);
     }
-    Ok(range)
-}
-
-/// How many fields follow each other in time, also where it is not known when they are valid.
-fn time_positions(source: &SourceVariable) -> usize {
-    let length = |wanted: Role| {
-        source.layout.roles.iter().zip(&source.layout.lengths).find(|(role, _)| **role == wanted).map_or(1, |(_, n)| *n)
-    };
-    source.times.len().max(length(Role::Time) * length(Role::Step)).max(1)
 }
 
 /// Where a variable holds a time.
@@ -131,21 +140,29 @@ pub(super) fn implausible(
     if let Some((row, column)) = values.indexed_iter().find(|(_, value)| !value.is_finite()).map(|(place, _)| place) {
         let missing = values.iter().filter(|value| !value.is_finite()).count();
         let (latitude, longitude) = (grid.latitude()[row], grid.longitude()[column]);
-        let found = format!(
-            "{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E",
-            values.len()
-        );
+        let found =
+            format!("{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E", values.len());
         return Some((found, "a complete field".to_owned()));
     }
-    // a name of the package's own: what CF calls it tells the range
-    let by_standard_name = || lexicon::by_standard_name(&variable.standard_name, &level, None).and_then(known_variable);
-    let (low, high) = known_variable(&variable.name).or_else(by_standard_name)?.plausible;
     let mut range = Range::EMPTY;
     range.extend(values);
-    if f64::from(range.low) < low || f64::from(range.high) > high {
-        let units_inside = &variable.units;
-        let found = format!("values from {} to {} {units_inside} (from units {units:?})", range.low, range.high);
-        return Some((found, format!("{low} to {high} {units_inside}; is the unit in the file right?")));
+    contradicts_unit(range, variable, level, units)
+}
+
+/// What is wrong with a range of values that the atmosphere cannot show in the variable's unit, and what was expected.
+pub(super) fn contradicts_unit(
+    range: Range,
+    variable: &Variable,
+    level: Level,
+    units: &str,
+) -> Option<(String, String)> {
+    // of a name of the package's own, what CF calls it tells the limits
+    let by_standard_name = || lexicon::by_standard_name(&variable.standard_name, &level, None).and_then(known_variable);
+    let (low, high) = known_variable(&variable.name).or_else(by_standard_name)?.plausible;
+    if range.valid == 0 || (f64::from(range.low) >= low && f64::from(range.high) <= high) {
+        return None;
     }
-    None
+    let units_inside = &variable.units;
+    let found = format!("values from {} to {} {units_inside} (from units {units:?})", range.low, range.high);
+    Some((found, format!("{low} to {high} {units_inside}; is the unit in the file right?")))
 }

@@ -74,6 +74,33 @@ pub struct SourceVariable {
     pub(super) layout: Layout,
 }
 
+impl SourceVariable {
+    /// How it lies in the file where that is not our order, for people; empty where it is.
+    pub fn order_found(&self) -> String {
+        let Layout { roles, rows, columns, repeated, .. } = &self.layout;
+        let mut found = Vec::new();
+        if rows.first() > rows.last() {
+            found.push("latitudes from the south".to_owned());
+        }
+        if columns.windows(2).any(|pair| pair[1] + 1 == pair[0]) {
+            found.push("longitudes westward".to_owned());
+        } else if columns.first() != Some(&0) {
+            found.push("longitudes from another meridian".to_owned());
+        }
+        if repeated.is_some() {
+            found.push("the first meridian repeated at the end".to_owned());
+        }
+        let place = |wanted: Role| roles.iter().position(|role| *role == wanted);
+        if place(Role::Longitude) < place(Role::Latitude) {
+            found.push("longitude before latitude".to_owned());
+        }
+        if [Role::Time, Role::Step, Role::Level].into_iter().any(|role| place(role) > place(Role::Latitude)) {
+            found.push("time or level after latitude".to_owned());
+        }
+        found.join(", ")
+    }
+}
+
 /// How a variable lies in its file.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -174,7 +201,9 @@ impl SourceFile {
         match (reasons.is_empty(), groups) {
             (false, _) => reasons.into_iter().map(problem).collect(),
             (true, 0) => vec![Problem::in_file(&self.path, "no data variables", expected)],
-            (true, _) => vec![Problem::in_file(&self.path, "data in groups only", format!("{expected} in the root group"))],
+            (true, _) => {
+                vec![Problem::in_file(&self.path, "data in groups only", format!("{expected} in the root group"))]
+            }
         }
     }
 }

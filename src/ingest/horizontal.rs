@@ -103,7 +103,9 @@ pub fn unsupported(file: &netcdf::File, variable: &netcdf::Variable<'_>) -> Opti
     let horizontal = |other: &netcdf::Variable<'_>| {
         let standard_name = text(other, "standard_name").unwrap_or_default();
         let name = other.name().to_lowercase();
-        ["latitude", "longitude"].contains(&standard_name.as_str()) || name.starts_with("lat") || name.starts_with("lon")
+        ["latitude", "longitude"].contains(&standard_name.as_str())
+            || name.starts_with("lat")
+            || name.starts_with("lon")
     };
     let candidates: Vec<netcdf::Variable<'_>> = file
         .variables()
@@ -172,7 +174,9 @@ mod tests {
 
     #[test]
     fn axes_that_make_no_grid_are_errors() {
-        for longitude in [&[0.0, 10.0, 5.0, 7.0][..], &[0.0, 0.0], &[0.0, 300.0, 600.0], &[f64::NAN, 1.0], &[9.9e36], &[]] {
+        for longitude in
+            [&[0.0, 10.0, 5.0, 7.0][..], &[0.0, 0.0], &[0.0, 300.0, 600.0], &[f64::NAN, 1.0], &[9.9e36], &[]]
+        {
             assert!(place(&LATITUDE, longitude).is_err(), "{longitude:?}");
         }
         assert!(place(&[0.0, 0.0], &[0.0]).is_err() && place(&[], &[0.0]).is_err());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::field::{self, Range, implausible, read_field, time_index};
+use super::field::{self, Range, contradicts_unit, implausible, read_field, time_index};
 use super::file::{SourceFile, SourceVariable, with_file};
 use super::matching::{Found, field_label, find, label};
 use super::{CfTime, Conversion, IngestError, Problem, Recognition};
@@ -200,14 +200,22 @@ impl Inventory {
         Ok(ranges.into_iter().fold(Range::EMPTY, |all, (_, range)| all.union(range)))
     }
 
-    /// The same for each of its levels.
+    /// What is wrong with a range that contradicts the unit which the file gives.
+    pub fn implausible(&self, file: &SourceFile, variable: &SourceVariable, range: Range) -> Option<Problem> {
+        let Recognition::Known { variable: ours, .. } = &variable.recognition else { return None };
+        let (found, expected) = contradicts_unit(range, ours, variable.levels[0], &variable.units)?;
+        Some(Problem::in_file(&file.path, found, expected).of(&variable.name))
+    }
+
+    /// The same as [`Self::range`] for each of its levels.
     pub fn ranges(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Vec<(Level, Range)>, Problem> {
         let conversion = match &variable.recognition {
             Recognition::Known { conversion, .. } => *conversion,
             _ => Conversion::NONE,
         };
         let read = |opened: &netcdf::File| {
-            let one = |(place, level): (usize, &Level)| Ok((*level, field::range(opened, variable, place, conversion)?));
+            let one =
+                |(place, level): (usize, &Level)| Ok((*level, field::range(opened, variable, place, conversion)?));
             variable.levels.iter().enumerate().map(one).collect::<Result<Vec<_>, String>>()
         };
         with_file(&file.path, read)?
@@ -249,7 +257,9 @@ fn common_grid(readings: &[Reading<'_>], request: &Request, problems: &mut Vec<P
     for Reading { found, .. } in readings {
         if !found.variable.grid.same_points(&expected) {
             let advice = format!("the grid {expected}; interpolate the file to it first");
-            problems.push(Problem::in_file(&found.file.path, found.variable.grid.to_string(), advice).of(&found.variable.name));
+            problems.push(
+                Problem::in_file(&found.file.path, found.variable.grid.to_string(), advice).of(&found.variable.name),
+            );
         }
     }
     Some(expected)

@@ -27,7 +27,7 @@ const ON_LEVELS: &[(&str, &[&str])] = &[
 /// The same for variables on a single level.
 #[rustfmt::skip]
 const SINGLE: &[(&str, &[&str])] = &[
-    ("t2m", &["2t", "tas", "t2", "tmp2m", "2m_temperature", "air_temperature_2m", "t_2m", "tm2m"]),
+    ("t2m", &["2t", "trefht", "tas", "t2", "tmp2m", "2m_temperature", "air_temperature_2m", "t_2m", "tm2m"]),
     ("d2m", &["2d", "tdps", "td2m", "2m_dewpoint_temperature", "dew_point_temperature_2m"]),
     ("r2m", &["2r", "hurs", "rh2m", "relative_humidity_2m"]),
     ("q2m", &["2sh", "huss", "q2", "specific_humidity_2m"]),

@@ -31,7 +31,11 @@ enum Likeness {
 }
 
 /// Where a variable and level are; problems where they are nowhere.
-pub(super) fn find<'a>(inventory: &'a Inventory, wanted: &Variable, level: Level) -> Result<Vec<Found<'a>>, Vec<Problem>> {
+pub(super) fn find<'a>(
+    inventory: &'a Inventory,
+    wanted: &Variable,
+    level: Level,
+) -> Result<Vec<Found<'a>>, Vec<Problem>> {
     let mut found: Vec<(Likeness, Found<'a>)> = Vec::new();
     let mut problems = Vec::new();
     for (file, variable) in inventory.variables() {
@@ -52,7 +56,8 @@ pub(super) fn find<'a>(inventory: &'a Inventory, wanted: &Variable, level: Level
         }
         let conversion = conversion(&variable.units, &wanted.units);
         if conversion.is_none() {
-            let units = if variable.units.is_empty() { "no units".into() } else { format!("units {:?}", variable.units) };
+            let units =
+                if variable.units.is_empty() { "no units".into() } else { format!("units {:?}", variable.units) };
             problems.push(problem(units, format!("units {}", units::accepted(&wanted.units))));
         }
         if let (true, [place], Some(conversion)) = (candidate, places.as_slice(), conversion) {
@@ -131,7 +136,9 @@ fn canonical(standard_name: &str) -> &str {
 fn positions(variable: &SourceVariable, level: Level) -> impl Iterator<Item = usize> {
     let is_it = move |other: &Level| match (level, other, variable.height) {
         // stored as float32: 0.1 hPa is 0.100000001
-        (Level::Pressure(a), Level::Pressure(b), _) | (Level::Height(a), Level::Height(b), _) => (a - b).abs() <= 1e-5 * a,
+        (Level::Pressure(a), Level::Pressure(b), _) | (Level::Height(a), Level::Height(b), _) => {
+            (a - b).abs() <= 1e-5 * a
+        }
         (Level::Height(a), Level::Surface, Some(b)) => (a - b).abs() <= 1e-5 * a,
         (a, b, _) => a == *b,
     };
@@ -159,7 +166,9 @@ pub(super) fn field_label(wanted: &Variable, level: Level) -> String {
 fn nowhere(inventory: &Inventory, wanted: &Variable, level: Level) -> Problem {
     const MOST_NAMES: usize = 30;
     let describe = |variable: &SourceVariable| match &variable.recognition {
-        Recognition::Known { variable: ours, .. } if *ours.name != *variable.name => format!("{} ({})", variable.name, ours.name),
+        Recognition::Known { variable: ours, .. } if *ours.name != *variable.name => {
+            format!("{} ({})", variable.name, ours.name)
+        }
         _ => variable.name.clone(),
     };
     let names: BTreeSet<String> = inventory.variables().map(|(_, variable)| describe(variable)).collect();
@@ -173,7 +182,10 @@ fn nowhere(inventory: &Inventory, wanted: &Variable, level: Level) -> Problem {
     Problem {
         file: None,
         variable: Some(field_label(wanted, level)),
-        found: format!("no such variable in {} (there are {there}{more})", files.into_iter().collect::<Vec<_>>().join(", ")),
+        found: format!(
+            "no such variable in {} (there are {there}{more})",
+            files.into_iter().collect::<Vec<_>>().join(", ")
+        ),
         expected: format!("one {standard_name}called {:?}, in {}", wanted.name, wanted.units),
     }
 }

@@ -94,7 +94,10 @@ impl Decoding {
         let range = numbers(variable, "valid_range");
         let is_float = |name: &str| {
             use AttributeValue as V;
-            matches!(variable.attribute_value(name), Some(Ok(V::Float(_) | V::Floats(_) | V::Double(_) | V::Doubles(_))))
+            matches!(
+                variable.attribute_value(name),
+                Some(Ok(V::Float(_) | V::Floats(_) | V::Double(_) | V::Doubles(_)))
+            )
         };
         let valid_is_unpacked = !float && ["valid_range", "valid_min", "valid_max"].into_iter().any(is_float);
         let low = numbers(variable, "valid_min").first().or(range.first()).copied().unwrap_or(f64::NEG_INFINITY);
