@@ -23,6 +23,15 @@ pub struct Location {
     name: String,
 }
 
+/// Environment variables that credentials come from, or that say where they are to be had.
+const S3_CREDENTIALS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_METADATA_ENDPOINT",
+];
+
 impl Location {
     /// From a path, or a URL: `file://`, `s3://bucket/prefix` (endpoint, region and credentials from the `AWS_…`
     /// environment variables), `memory:` (for tests: empty, and gone with the process). Touches nothing yet.
@@ -50,9 +59,13 @@ impl Location {
                 // an endpoint on this machine is spoken to in plain HTTP
                 let endpoint = std::env::var("AWS_ENDPOINT_URL").or_else(|_| std::env::var("AWS_ENDPOINT"));
                 let plain = endpoint.is_ok_and(|endpoint| endpoint.starts_with("http://"));
+                // anonymous unless the environment says who asks: without this, the address where cloud machines find
+                // their credentials would be asked on every machine
+                let given = S3_CREDENTIALS.iter().any(|name| std::env::var_os(name).is_some());
                 let store = AmazonS3Builder::from_env()
                     .with_bucket_name(bucket)
                     .with_allow_http(plain)
+                    .with_skip_signature(!given)
                     .build()
                     .map_err(|reason| error(reason.to_string()))?;
                 let prefix = Path::from_url_path(url.path()).map_err(|reason| error(reason.to_string()))?;
