@@ -95,13 +95,12 @@ class Browser:
         return result["result"].get("value")
 
     def until(self, expression, seconds=20):
-        """Waits until the page says so; what it said last otherwise."""
+        """Waits until the page says so."""
         end = time.monotonic() + seconds
-        while not (value := self.run(expression)):
+        while not self.run(f"Boolean({expression})"):
             if time.monotonic() > end:
-                raise AssertionError(f"{expression} is still {value!r} after {seconds} s; errors: {self.errors}")
+                raise AssertionError(f"not after {seconds} s: {expression}; errors: {self.errors}")
             time.sleep(0.05)
-        return value
 
     def click(self, x, y):
         for kind in ["mouseMoved", "mousePressed", "mouseReleased"]:

@@ -83,7 +83,7 @@ function drawRuns() {
   select.replaceChildren(
     ...runs.map((run) => {
       const when = format.run(new Date(run.reference_time));
-      const steps = run.state === "complete" ? "" : ` · ${run.state === "failed" ? "failed" : "running"} ${run.steps_complete}/${run.steps_total}`;
+      const steps = run.state === "complete" ? "" : ` · ${run.state === "failed" ? "stopped at" : "so far"} ${run.steps_complete}/${run.steps_total}`;
       const option = new Option(`${models > 1 ? `${run.title || run.model} · ` : ""}${when}${steps}`, run.id);
       option.title = `${run.title} (${run.model}), run ${run.run_key}`;
       return option;
@@ -176,6 +176,7 @@ function drawRun() {
   const { forecast } = chosen;
   timeline.show(forecast.leads, format.run(new Date(forecast.reference_time)));
   drawProgress();
+  find("#model").textContent = forecast.title || forecast.model;
   document.title = `${format.run(new Date(forecast.reference_time))} · ${forecast.title || forecast.model} · vejr`;
 }
 
@@ -233,7 +234,7 @@ async function showPoint() {
   remember();
   if (!chosen.point) return meteogram.close();
   const { forecast, variable, level, point } = chosen;
-  meteogram.open(title(), format.place(point));
+  meteogram.open(`${title()}${legend.content ? `, ${legend.content.units}` : ""}`, format.place(point));
   if (!meteogram.data) meteogram.say("Loading…");
   try {
     const { signal } = pointRequest;
@@ -384,7 +385,7 @@ drawTheme();
 function measure() {
   const narrow = innerWidth <= 720;
   const panel = find("#panel").getBoundingClientRect();
-  map.inset = { top: narrow ? panel.bottom : 0, bottom: innerHeight - find("#timeline").getBoundingClientRect().top };
+  map.inset = { top: narrow ? panel.bottom : 0, bottom: innerHeight - find("#timeline").getBoundingClientRect().top, left: narrow ? 0 : panel.right };
   map.draw();
 }
 new ResizeObserver(measure).observe(find("#panel"));

@@ -236,7 +236,8 @@ export class MapView {
     const screenX = (lon) => (lon / 360 + 0.5 - from.x) * this.world;
     const screenY = (lat) => (project({ lat, lon: 0 }).y - from.y) * this.world;
     const line = (strong, points) => {
-      for (const [width, color] of [[strong ? 2.6 : 2, "#ffffff38"], [strong ? 1.2 : 0.7, strong ? "#000000a0" : "#00000075"]]) {
+      // dark on light fields, its pale edge on dark ones
+      for (const [width, color] of [[2.2, "#ffffff24"], [strong ? 1.1 : 0.7, strong ? "#0c1822a0" : "#0c182266"]]) {
         context.lineWidth = width;
         context.strokeStyle = color;
         context.beginPath();
@@ -245,12 +246,12 @@ export class MapView {
       }
     };
     const label = (text, x, y, align) => {
-      context.font = "11.5px system-ui, sans-serif";
+      context.font = "11px system-ui, sans-serif";
       context.textAlign = align;
       context.textBaseline = "middle";
-      context.lineWidth = 3.2;
+      context.lineWidth = 2.6;
       context.lineJoin = "round";
-      context.strokeStyle = "#ffffffcc";
+      context.strokeStyle = "#ffffffb8";
       context.strokeText(text, x, y);
       context.fillStyle = "#1a2630";
       context.fillText(text, x, y);
@@ -267,16 +268,16 @@ export class MapView {
     for (const lon of meridians) {
       const x = screenX(lon);
       const turned = wrap(lon + 180, 360) - 180;
-      if (x > 24 && x < this.width - 70) label(turned === -180 ? "180°" : degrees(turned, ["W", "E"]), x, this.inset.top + 11, "center");
+      if (x > this.inset.left + 24 && x < this.width - 70) label(turned === -180 ? "180°" : degrees(turned, ["W", "E"]), x, this.inset.top + 14, "center");
     }
     for (const lat of parallels) {
       const y = screenY(lat);
-      if (y > this.inset.top + 24 && y < this.height - this.inset.bottom - 8) label(degrees(lat, ["S", "N"]), this.width - 8, y, "right");
+      if (y > this.inset.top + 30 && y < this.height - this.inset.bottom - 8) label(degrees(lat, ["S", "N"]), this.width - 8, y, "right");
     }
   }
 
   /** Edges that cards cover: no labels there. */
-  inset = { top: 0, bottom: 0 };
+  inset = { top: 0, bottom: 0, left: 0 };
 
   paintPin() {
     const { context } = this;

@@ -54,7 +54,7 @@ export class Meteogram {
   }
 
   draw() {
-    const { leads, values, legend, step } = this.data;
+    const { leads, values, step } = this.data;
     const [width, height] = [this.plot.clientWidth, this.plot.clientHeight];
     if (width < 80 || height < 60) return;
     const end = Math.max(1, leads[leads.length - 1].seconds);
@@ -76,7 +76,6 @@ export class Meteogram {
       svg.append(element("polyline", { class: "line", points: line }));
     }
     svg.append(...this.reading(points, step, width, height));
-    svg.append(element("text", { x: MARGIN.left - 6, y: 8, "text-anchor": "end" }, legend.units));
     svg.addEventListener("click", (event) => {
       const offset = event.clientX - svg.getBoundingClientRect().left;
       const distance = (i) => Math.abs(points[i].x - offset);

@@ -34,7 +34,7 @@ export class Timeline {
     const done = this.published > 0 ? ((this.published - 1) / Math.max(1, leads.length - 1)) * 100 : 0;
     const hatch = "repeating-linear-gradient(-45deg, var(--hatch) 0 3px, transparent 3px 7px)";
     const all = this.published === leads.length;
-    const fill = `linear-gradient(var(--hatch), var(--hatch)) 0 / ${all ? 100 : done}% 100% no-repeat`;
+    const fill = `linear-gradient(to right, var(--solid) ${all ? 100 : done}%, transparent 0)`;
     this.slider.style.setProperty("--track", all ? fill : `${fill}, ${hatch}`);
     this.step = Math.max(0, Math.min(this.step, this.published - 1));
     this.drawDays();

@@ -1,0 +1,73 @@
+//! Clients that are not ours: a Python client generated from `proto/`, and a browser.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Map;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use vejr::serve::Limits;
+
+use super::{Service, planet};
+
+/// The Python that has the clients' packages, or the reason why there is none.
+fn python() -> Result<String, String> {
+    let program = std::env::var("VEJR_TEST_PYTHON").map_err(|_| "VEJR_TEST_PYTHON is not set".to_owned())?;
+    if Path::new(&program).exists() { Ok(program) } else { Err(format!("{program} does not exist")) }
+}
+
+fn script(name: &str) -> String {
+    format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[tokio::test]
+async fn a_python_client_generated_from_the_protos_lists_describes_and_calls() {
+    let python = match python() {
+        Ok(python) => python,
+        Err(reason) => return eprintln!("skipped: {reason}"),
+    };
+    let (service, _) = Service::with_forecast().await;
+    let mut command = Command::new(python);
+    command.arg(script("grpc_client.py")).arg(service.address.to_string());
+    let output = command.arg(format!("{}/proto", env!("CARGO_MANIFEST_DIR"))).output().await.unwrap();
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{error}");
+    println!("{out}");
+}
+
+/// The page in a browser, at a desk and on a phone, while a run goes on. The script says when it wants the next step.
+#[tokio::test]
+async fn the_map_page_works_in_a_browser() {
+    let browser = std::env::var("VEJR_TEST_BROWSER").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
+    if !Path::new(&browser).exists() {
+        return eprintln!("skipped: there is no browser at {browser}; VEJR_TEST_BROWSER names another");
+    }
+    let python = python().unwrap_or_else(|_| "python3".to_owned());
+    let service = Service::start(Limits::default()).await;
+    planet::publish(&service.root, &planet::path("2001-01-01T00:00Z", "4f2a9c01"), 20).await;
+    let running = planet::path("2001-01-02T00:00Z", "77aa01");
+    let mut writer = planet::begin(&service.root, &running, 20, 5).await;
+    let spec = planet::spec(&running, 20);
+
+    let mut command = Command::new(python);
+    command.arg(script("page.py")).args([service.url("/"), browser, env!("CARGO_TARGET_TMPDIR").to_owned()]);
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        match line.as_str() {
+            "publish" => {
+                let step = writer.steps_complete();
+                writer.write_step(&planet::fields(&spec, spec.lead_times[step])).await.unwrap();
+            }
+            "finish" => {
+                while writer.steps_complete() < spec.lead_times.len() {
+                    let lead = spec.lead_times[writer.steps_complete()];
+                    writer.write_step(&planet::fields(&spec, lead)).await.unwrap();
+                }
+                writer.finish(Map::new()).await.unwrap();
+            }
+            other => println!("{other}"),
+        }
+    }
+    assert!(child.wait().await.unwrap().success());
+}

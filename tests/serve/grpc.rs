@@ -1,0 +1,233 @@
+//! gRPC: every method, its errors, and that health is true.
+
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_types::StatusExt;
+use vejr::atmos::{LeadTime, Level};
+use vejr::serve::Limits;
+use vejr::serve::v1;
+use vejr::serve::v1::data_service_client::DataServiceClient;
+use vejr::serve::v1::forecast_service_client::ForecastServiceClient;
+use vejr::serve::v1::get_field_response::Part;
+use vejr::serve::v1::model_service_client::ModelServiceClient;
+
+use super::{Service, planet};
+
+const NAME: &str = "forecasts/made-up-planet/2001-01-01T0000Z/4f2a9c01";
+
+async fn channel(service: &Service) -> Channel {
+    Channel::from_shared(service.url("")).unwrap().connect().await.unwrap()
+}
+
+fn hours(hours: i64) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds: 3600 * hours, nanos: 0 })
+}
+
+fn field_request(variable: &str, level: &str, lead: Option<prost_types::Duration>) -> v1::GetFieldRequest {
+    v1::GetFieldRequest {
+        forecast: NAME.to_owned(),
+        variable: variable.to_owned(),
+        level: level.to_owned(),
+        lead_time: lead,
+    }
+}
+
+/// Names of the fields that a status complains of.
+fn fields(status: &Status) -> Vec<String> {
+    let details = status.get_details_bad_request().unwrap_or_else(|| panic!("no details: {status:?}"));
+    details.field_violations.into_iter().map(|violation| violation.field).collect()
+}
+
+#[tokio::test]
+async fn forecasts_are_listed_newest_first_in_pages() {
+    let (service, _) = Service::with_forecast().await;
+    let (older, newer) = (planet::path("2000-12-31T00:00Z", "aa"), planet::path("2001-01-02T06:00Z", "bb"));
+    planet::publish(&service.root, &older, 1).await;
+    planet::begin(&service.root, &newer, 8, 2).await;
+    let damaged = planet::path("2001-01-01T12:00Z", "cc");
+    let folder = service.folder.path().join(damaged.to_string()).join("forecast.zarr");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("forecast.json"), "{").unwrap();
+
+    let mut client = ForecastServiceClient::new(channel(&service).await);
+    let mut names = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListForecastsRequest { model: String::new(), page_size: 1, page_token };
+        let page = client.list_forecasts(request).await.unwrap().into_inner();
+        assert_eq!(page.unreachable, ["forecasts/made-up-planet/2001-01-01T1200Z/cc"]);
+        names.extend(page.forecasts.into_iter().map(|forecast| forecast.name));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let name = |path| format!("forecasts/{path}");
+    assert_eq!(names, [name(newer.to_string()), NAME.to_owned(), name(older.to_string())]);
+
+    let latest = v1::GetForecastRequest { name: "forecasts/made-up-planet/latest".to_owned() };
+    let forecast = client.get_forecast(latest).await.unwrap().into_inner().forecast.unwrap();
+    assert_eq!(forecast.name, name(newer.to_string()));
+    let run = forecast.run.unwrap();
+    assert_eq!((run.steps_complete, run.steps_total, run.state()), (3, 9, v1::RunState::Running));
+    assert_eq!((forecast.lead_times.len(), forecast.published_lead_times.len()), (9, 3));
+    assert_eq!(forecast.variables[0].levels, ["250hPa", "500hPa", "700hPa", "850hPa", "1000hPa"]);
+    assert_eq!(forecast.grid.unwrap().latitudes.len(), 48);
+
+    let wrong = v1::ListForecastsRequest { model: String::new(), page_size: -1, page_token: "x".to_owned() };
+    assert_eq!(fields(&client.list_forecasts(wrong).await.unwrap_err()), ["page_size", "page_token"]);
+}
+
+#[tokio::test]
+async fn a_field_arrives_in_checked_pieces_as_it_was_published() {
+    let (service, path) = Service::with_forecast().await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let mut stream = client.get_field(field_request("v", "850hPa", hours(12))).await.unwrap().into_inner();
+    let Some(Part::Header(header)) = stream.message().await.unwrap().unwrap().part else { panic!("no header") };
+    assert_eq!(header.run.as_ref().unwrap().forecast, NAME);
+    assert_eq!((header.units.as_str(), header.data_type()), ("m s-1", v1::DataType::Float32));
+    let mut bytes = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        let Some(Part::Piece(piece)) = message.part else { panic!("a second header") };
+        assert_eq!(piece.offset, bytes.len() as u64);
+        assert_eq!(piece.crc32c, crc32c::crc32c(&piece.data));
+        assert!(piece.data.len() <= 1 << 20);
+        bytes.extend(piece.data);
+    }
+    assert_eq!(bytes.len() as u64, header.total_bytes);
+    let spec = planet::spec(&path, 8);
+    let published = planet::fields(&spec, LeadTime::from_hours(12));
+    let truth = published.iter().find(|f| &*f.variable().name == "v" && f.level() == Level::Pressure(850.0)).unwrap();
+    let expected: Vec<u8> = truth.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(bytes, expected);
+}
+
+#[tokio::test]
+async fn tiles_and_series_name_their_run() {
+    let (service, _) = Service::with_forecast().await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let request = v1::GetTileRequest {
+        forecast: "forecasts/made-up-planet/latest".to_owned(),
+        variable: "t".to_owned(),
+        level: "500hPa".to_owned(),
+        lead_time: hours(0),
+        zoom: Some(0),
+        x: Some(0),
+        y: Some(0),
+        format: v1::TileFormat::Png.into(),
+    };
+    let tile = client.get_tile(request.clone()).await.unwrap().into_inner();
+    assert_eq!(tile.run.unwrap().forecast, NAME);
+    assert_eq!(tile.content_type, "image/png");
+    assert_eq!(&tile.data[1..4], b"PNG");
+    let raw = v1::GetTileRequest { format: v1::TileFormat::F32.into(), ..request };
+    assert_eq!(client.get_tile(raw).await.unwrap().into_inner().data.len(), 32 + 4 * 256 * 256);
+
+    let request = v1::GetSeriesRequest {
+        forecast: NAME.to_owned(),
+        variable: "sp".to_owned(),
+        level: "surface".to_owned(),
+        latitude: Some(-33.0),
+        longitude: Some(151.2),
+        interpolation: v1::Interpolation::Bilinear.into(),
+    };
+    let series = client.get_series(request).await.unwrap().into_inner();
+    assert_eq!(series.run.unwrap().steps_total, 9);
+    assert_eq!((series.latitude, series.longitude, series.units.as_str()), (-33.0, 151.2, "Pa"));
+    assert_eq!(series.values.len(), 9);
+    for value in series.values {
+        let lead = LeadTime::from_seconds(value.lead_time.unwrap().seconds);
+        let truth = planet::value("sp", Level::Surface, lead, -33.0, 151.2);
+        // bilinear on 3.75° of a wave of 40° length
+        assert!((value.value.unwrap() - truth).abs() < 60.0, "{lead}: {:?} {truth}", value.value);
+    }
+}
+
+#[tokio::test]
+async fn every_dimension_that_is_wrong_or_missing_is_a_field_violation() {
+    let (service, _) = Service::with_forecast().await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let status = client.get_field(field_request("t9", "500hPa", hours(6))).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let details = status.get_details_bad_request().unwrap();
+    assert_eq!(details.field_violations[0].field, "variable");
+    assert!(details.field_violations[0].description.contains("available: t, u, v, z, sp"), "{details:?}");
+
+    let status = client.get_field(field_request("t", "", None)).await.unwrap_err();
+    assert_eq!(fields(&status), ["level", "lead_time"]);
+    let nothing = client.get_tile(v1::GetTileRequest { forecast: NAME.to_owned(), ..Default::default() }).await;
+    assert_eq!(fields(&nothing.unwrap_err()), ["format", "zoom", "x", "y", "variable", "level", "lead_time"]);
+    let nothing = client.get_series(v1::GetSeriesRequest { forecast: NAME.to_owned(), ..Default::default() }).await;
+    assert_eq!(fields(&nothing.unwrap_err()), ["variable", "level", "latitude", "longitude"]);
+    let nowhere = v1::GetSeriesRequest {
+        forecast: NAME.to_owned(),
+        variable: "t".to_owned(),
+        level: "500hPa".to_owned(),
+        latitude: Some(f64::NAN),
+        longitude: Some(f64::INFINITY),
+        interpolation: 0,
+    };
+    assert_eq!(fields(&client.get_series(nowhere).await.unwrap_err()), ["latitude", "longitude"]);
+
+    let missing = v1::GetFieldRequest { forecast: "forecasts/m/2001-01-01T0000Z/k".to_owned(), ..Default::default() };
+    let status = client.get_field(missing).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(status.get_details_resource_info().unwrap().resource_type, "forecast");
+}
+
+#[tokio::test]
+async fn a_step_that_is_not_published_yet_is_a_failed_precondition_that_says_when_to_come_back() {
+    let service = Service::start(Limits::default()).await;
+    planet::begin(&service.root, &planet::path("2001-01-01T00:00Z", "4f2a9c01"), 8, 1).await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let status = client.get_field(field_request("t", "500hPa", hours(24))).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("2 of 9 steps"));
+    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+}
+
+#[tokio::test]
+async fn models_are_told() {
+    let service = Service::start(Limits::default()).await;
+    let mut client = ModelServiceClient::new(channel(&service).await);
+    let first = v1::ListModelsRequest { page_size: 1, page_token: String::new() };
+    let page = client.list_models(first).await.unwrap().into_inner();
+    assert_eq!(page.models[0].name, "models/another-planet");
+    let second = v1::ListModelsRequest { page_size: 1, page_token: page.next_page_token };
+    let page = client.list_models(second).await.unwrap().into_inner();
+    assert_eq!((page.models[0].name.as_str(), page.next_page_token.as_str()), ("models/made-up-planet", ""));
+    assert_eq!(page.models[0].channels[0].standard_name, "air_temperature");
+    for (name, code) in [("models/none", Code::NotFound), ("none", Code::InvalidArgument), ("", Code::InvalidArgument)] {
+        let request = v1::GetModelRequest { name: name.to_owned() };
+        assert_eq!(client.get_model(request).await.unwrap_err().code(), code, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_server_answers_resource_exhausted() {
+    let service = Service::start(Limits { requests: 0, ..Limits::default() }).await;
+    let mut client = ModelServiceClient::new(channel(&service).await);
+    let status = client.list_models(v1::ListModelsRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.get_details_retry_info().is_some());
+}
+
+#[tokio::test]
+async fn health_follows_the_store() {
+    let service = Service::start(Limits::default()).await;
+    let mut client = HealthClient::new(channel(&service).await);
+    let request = HealthCheckRequest { service: "vejr.v1.DataService".to_owned() };
+    let mut watch = client.watch(request).await.unwrap().into_inner();
+    let mut next = async |expected: ServingStatus| {
+        while watch.message().await.unwrap().unwrap().status() != expected {}
+    };
+    next(ServingStatus::Serving).await;
+    let away = service.folder.path().with_extension("away");
+    std::fs::rename(service.folder.path(), &away).unwrap();
+    next(ServingStatus::NotServing).await;
+    std::fs::rename(&away, service.folder.path()).unwrap();
+    next(ServingStatus::Serving).await;
+}
