@@ -1,14 +1,15 @@
 //! `vejr inspect`: what files hold, as ingest understands it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Failure, say};
-use crate::atmos::Level;
+use crate::atmos::{LeadTime, Level, ValidTime};
 use crate::forecast;
-use crate::ingest::{IngestError, Inventory, Problem, Recognition, SourceFile, SourceVariable};
+use crate::ingest::{IngestError, Inventory, Problem, Range, Recognition, SourceFile, SourceVariable};
 use crate::model::ModelPackage;
 
 /// Show what vejr understands of NetCDF files, and everything that is wrong with them at once.
@@ -31,8 +32,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let package = arguments.model.as_deref().map(ModelPackage::open).transpose()?;
-    let inventory = Inventory::open(&arguments.files)?;
-    let mut problems: Vec<Problem> = Vec::new();
+    let (inventory, mut problems) = Inventory::survey(&arguments.files);
     let mut files = Vec::new();
     for file in inventory.files() {
         let variables: Vec<Value> =
@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         files.push(json!({ "file": file.path, "format": file.format, "variables": variables, "not_read": unread }));
     }
     let mut reference_time = Value::Null;
-    if let Some(package) = &package {
+    if let Some(package) = package.as_ref().filter(|_| problems.is_empty()) {
         match forecast::read_initial_states(package, &arguments.files, None, &candle_core::Device::Cpu) {
             Ok(initial) => reference_time = json!(initial.reference_time.to_string()),
             Err(forecast::ForecastError::Ingest(error)) => problems.extend(error.problems),
@@ -51,9 +51,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     if arguments.json {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        say(json!({ "files": files, "latest_reference_time": reference_time, "problems": problems }));
+        let together = together(&inventory);
+        say(
+            json!({ "files": files, "together": together, "latest_reference_time": reference_time, "problems": problems }),
+        );
     } else {
         files.iter().for_each(print);
+        if files.len() > 1 {
+            print_together(&together(&inventory));
+        }
         if let (Some(package), Some(time)) = (&package, reference_time.as_str()) {
             say(format!("\n{}: everything is there; the latest forecast can start from {time}", package.name()));
         }
@@ -61,43 +67,70 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if problems.is_empty() { Ok(()) } else { Err(IngestError { problems }.into()) }
 }
 
+/// What the files hold as one analysis.
+fn together(inventory: &Inventory) -> Value {
+    let mut variables: BTreeMap<&str, BTreeSet<Level>> = BTreeMap::new();
+    for (_, variable) in inventory.variables().filter(|(_, variable)| variable.blocked.is_none()) {
+        if let Recognition::Known { variable: ours, .. } = &variable.recognition {
+            variables.entry(&ours.name).or_default().extend(&variable.levels);
+        }
+    }
+    let variables: Vec<Value> = variables
+        .into_iter()
+        .map(|(name, levels)| json!({ "name": name, "levels": levels.iter().map(ToString::to_string).collect::<Vec<_>>() }))
+        .collect();
+    json!({
+        "grids": inventory.grids().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "variables": variables,
+        "times": inventory.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
 fn describe(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable, problems: &mut Vec<Problem>) -> Value {
-    let (ours, units) = match &variable.recognition {
-        Recognition::Known { variable, .. } => (json!(&*variable.name), json!(&*variable.units)),
-        Recognition::Unnamed => (Value::Null, json!(variable.units)),
-        Recognition::WrongUnits { variable: ours, accepted } => {
+    let units_inside = match &variable.recognition {
+        Recognition::Known { variable: ours, .. } => json!(&*ours.units),
+        _ => json!(variable.units),
+    };
+    let mut notes: Vec<String> =
+        variable.blocked.iter().map(|reason| format!("cannot be read yet: {reason}")).collect();
+    match &variable.recognition {
+        Recognition::WrongUnits { accepted, .. } => {
             let found = format!("units {:?}", variable.units);
             problems.push(Problem::in_file(&file.path, found, format!("units {accepted}")).of(&variable.name));
-            (json!(&*ours.name), json!(variable.units))
         }
-    };
-    let range = match inventory.range(file, variable) {
-        Ok(range) => {
-            json!({ "low": finite(range.low), "high": finite(range.high), "valid": range.valid, "total": range.total })
+        Recognition::NoUnits { accepted, .. } => {
+            notes.push(format!("cannot be read yet: it has no units attribute (expected {accepted})"));
         }
-        Err(problem) => {
-            problems.push(problem);
-            Value::Null
-        }
-    };
+        Recognition::Known { .. } | Recognition::Unnamed => {}
+    }
+    let ranges = inventory.ranges(file, variable).unwrap_or_else(|problem| {
+        problems.push(problem);
+        Vec::new()
+    });
+    let all = ranges.iter().map(|(_, range)| *range).reduce(Range::union);
+    problems.extend(all.and_then(|range| inventory.implausible(file, variable, range)));
+    let range_json = |range: Range| json!({ "low": finite(range.low), "high": finite(range.high), "valid": range.valid, "total": range.total });
     let (h, w) = variable.grid.shape();
     let (latitude, longitude) = (variable.grid.latitude(), variable.grid.longitude());
     let levels: Vec<String> =
         variable.levels.iter().filter(|level| **level != Level::Surface).map(ToString::to_string).collect();
     json!({
         "name": variable.name,
-        "ours": ours,
+        "ours": variable.recognition.variable().map(|ours| ours.name.to_string()),
         "standard_name": variable.standard_name,
         "long_name": variable.long_name,
         "units_found": variable.units,
-        "units": units,
+        "units": units_inside,
         "levels": levels,
+        "height": variable.height,
         "times": variable.times.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "grid": {
-            "text": variable.grid.to_string(), "rows": h, "columns": w,
+            "text": variable.grid.to_string(), "rows": h, "columns": w, "order_found": variable.order_found(),
             "north": latitude[0], "south": latitude[h - 1], "west": longitude[0], "east": longitude[w - 1],
         },
-        "range": range,
+        "range": all.map(range_json),
+        "range_by_level": ranges.iter().map(|(level, range)| json!({ "level": level.to_string(), "range": range_json(*range) })).collect::<Vec<_>>(),
+        "notes": notes,
     })
 }
 
@@ -118,15 +151,25 @@ fn print(file: &Value) {
         if text(&variable["grid"]["text"]) != grid {
             grid = text(&variable["grid"]["text"]);
             say(format!("  grid   {grid}"));
+            if let Some(order) = variable["grid"]["order_found"].as_str().filter(|order| !order.is_empty()) {
+                say(format!("         found with {order}"));
+            }
         }
         let name = text(&variable["name"]);
+        let height = variable["height"].as_f64().map_or(String::new(), |metres| format!(" at {metres} m"));
         let as_ours = match variable["ours"].as_str() {
             Some(ours) if ours == name => ours.to_owned(),
             Some(ours) => format!("{name} = {ours}"),
             None => format!("{name} (not recognised: read under this name only)"),
         };
         let (found, units) = (text(&variable["units_found"]), text(&variable["units"]));
-        let units = if found == units { units } else { format!("{units}, from {found}") };
+        let units = if found.is_empty() {
+            "no units".to_owned()
+        } else if found == units {
+            units
+        } else {
+            format!("{units}, from {found}")
+        };
         let range = &variable["range"];
         let missing = range["total"].as_u64().unwrap_or(0) - range["valid"].as_u64().unwrap_or(0);
         let missing = if missing > 0 { format!(", {missing} missing") } else { String::new() };
@@ -135,7 +178,11 @@ fn print(file: &Value) {
                 format!("{:.6}", value as f32).trim_end_matches('0').trim_end_matches('.').to_owned()
             })
         };
-        say(format!("  {as_ours}  [{units}]  {} .. {}{missing}", number(&range["low"]), number(&range["high"])));
+        say(format!(
+            "  {as_ours}{height}  [{units}]  {} .. {}{missing}",
+            number(&range["low"]),
+            number(&range["high"])
+        ));
         let (levels, times) = (list(&variable["levels"]), list(&variable["times"]));
         if !levels.is_empty() {
             say(format!("      {} level(s): {}", levels.len(), levels.join(" ")));
@@ -143,10 +190,40 @@ fn print(file: &Value) {
         match times.as_slice() {
             [] => say("      no time"),
             [one] => say(format!("      time: {one}")),
-            [first, .., last] => say(format!("      {} times: {first} .. {last}", times.len())),
+            times => say(format!("      {}", span(times))),
+        }
+        for note in list(&variable["notes"]) {
+            say(format!("      {note}"));
         }
     }
     for unread in file["not_read"].as_array().unwrap_or(&empty) {
         say(format!("  {}: not read: {}", text(&unread["name"]), text(&unread["reason"])));
     }
+}
+
+fn print_together(together: &Value) {
+    let list = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    say("together");
+    for grid in list(&together["grids"]) {
+        say(format!("  grid   {grid}"));
+    }
+    for variable in together["variables"].as_array().into_iter().flatten() {
+        say(format!("  {}  {}", variable["name"].as_str().unwrap_or_default(), list(&variable["levels"]).join(" ")));
+    }
+    say(format!("  {}", span(&list(&together["times"]))));
+}
+
+/// `5 times: 2022-01-01T00:00Z .. 2022-01-05T00:00Z, 24h apart`
+fn span(times: &[String]) -> String {
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return "no times".to_owned() };
+    let parsed: Vec<ValidTime> = times.iter().filter_map(|time| time.parse().ok()).collect();
+    let steps: BTreeSet<LeadTime> = parsed.windows(2).map(|pair| pair[1] - pair[0].as_reference()).collect();
+    let apart = match steps.first() {
+        Some(step) if steps.len() == 1 && parsed.len() == times.len() => format!(", {step} apart"),
+        Some(_) => ", not equally spaced".to_owned(),
+        None => String::new(),
+    };
+    format!("{} times: {first} .. {last}{apart}", times.len())
 }

@@ -11,7 +11,7 @@ use super::{Failure, Fault, runtime, say};
 use crate::atmos::{Analysis, LeadTime, Level, ReferenceTime, ValidTime, Variable};
 use crate::ingest::{Inventory, Request};
 use crate::model::ModelPackage;
-use crate::score::{Cell, Pair, Verification, as_json, as_table};
+use crate::score::{Cell, Pair, Verification, as_json, as_table, summary};
 use crate::store::{self, ForecastReader, Location};
 
 /// Score forecasts against analyses: area-weighted RMSE, bias and anomaly correlation, beside those of persistence.
@@ -51,7 +51,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         return Err(Failure::new(Fault::Storage, format!("no forecasts at {place}")));
     };
     let grid = first.spec().grid.clone();
-    let wanted: Vec<(Variable, Level)> = first
+    let forecast: Vec<(Variable, Level)> = first
         .spec()
         .outputs
         .iter()
@@ -67,6 +67,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let truth = Inventory::open(&arguments.truth)?;
     let available = truth.times();
+    let one = |field: &(Variable, Level)| Request { fields: vec![field.clone()], times: Vec::new(), grid: None };
+    let held = |field: &(Variable, Level)| truth.latest_time_with(&one(field), 1, LeadTime::ZERO).is_some();
+    let (wanted, missing): (Vec<_>, Vec<_>) = forecast.iter().cloned().partition(held);
+    // where nothing at all is held, reading says what is missing
+    let wanted = if wanted.is_empty() { forecast } else { wanted };
+    let missing: Vec<String> = missing.iter().map(|(variable, level)| format!("{} {level}", variable.name)).collect();
     let (climatology, origin) = match climatology_file(&arguments)? {
         Some(file) => {
             let inventory = Inventory::open(std::slice::from_ref(&file))?;
@@ -122,6 +128,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         say(format!("{} forecast(s); area-weighted; {origin}", readers.len()));
         say(as_table(&scores, units));
+        say(summary(&scores));
+        if !missing.is_empty() {
+            say(format!("not scored, because the truth does not hold them as asked for: {}", missing.join(", ")));
+        }
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use super::calendar::{self, CfTime};
 use super::units::conversion;
-use super::values::{Decoding, read_stored, text};
+use super::values::{Decoding, is_numeric, read_stored, text};
 use crate::atmos::Level;
 
-/// A dimension, understood.
+/// A coordinate, understood.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Axis {
     /// Degrees north, in the file's order.
@@ -13,13 +13,13 @@ pub enum Axis {
     /// Degrees east, in the file's order.
     Longitude(Vec<f64>),
     Levels(Vec<Level>),
-    /// Valid times, or reference times where a step axis goes with them.
+    /// Valid times, or base times where a step axis goes with them.
     Times(Vec<CfTime>),
+    /// Times that forecasts started from.
+    References(Vec<CfTime>),
     /// Seconds since the reference time.
     Steps(Vec<i64>),
     Members(usize),
-    /// Length 1, of no meaning to us.
-    Single,
     /// Something that we do not read; says what it is.
     Foreign(String),
 }
@@ -28,9 +28,30 @@ pub enum Axis {
 struct Hints {
     name: String,
     standard_name: String,
+    long_name: String,
     units: String,
     axis: String,
+    positive: bool,
 }
+
+const LATITUDE_UNITS: &[&str] = &["degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"];
+const LONGITUDE_UNITS: &[&str] = &["degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"];
+const MODEL_STANDARD_NAMES: &[&str] = &[
+    "model_level_number",
+    "atmosphere_hybrid_sigma_pressure_coordinate",
+    "atmosphere_hybrid_height_coordinate",
+    "atmosphere_sigma_coordinate",
+];
+const MODEL_NAMES: &[&str] = &["hybrid", "model_level", "modellevel", "ml", "sigma"];
+const MEMBER_NAMES: &[&str] = &["number", "member", "realization", "ensemble", "ensemble_member", "ens"];
+const STEP_NAMES: &[&str] = &["step", "lead_time", "leadtime", "prediction_timedelta", "forecast_period"];
+const REFERENCE_NAMES: &[&str] = &["forecast_reference_time", "reference_time", "reftime", "init_time"];
+
+/// Levels in hPa of the producers of pressure-level data (ECMWF, NCEP, JMA, WeatherBench).
+const PRESSURE_LEVELS: &[u16] = &[
+    1, 2, 3, 5, 7, 10, 20, 30, 40, 50, 70, 100, 125, 150, 175, 200, 225, 250, 275, 300, 350, 400, 450, 500, 550, 600,
+    650, 700, 725, 750, 775, 800, 825, 850, 875, 900, 925, 950, 975, 1000,
+];
 
 impl Hints {
     fn of(variable: &netcdf::Variable<'_>) -> Self {
@@ -38,108 +59,103 @@ impl Hints {
         Self {
             name: variable.name().to_lowercase(),
             standard_name: lower("standard_name"),
+            long_name: lower("long_name"),
             units: text(variable, "units").unwrap_or_default(),
             axis: lower("axis"),
+            positive: text(variable, "positive").is_some(),
         }
     }
 
-    fn is_latitude(&self) -> bool {
-        let units = ["degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"];
-        self.standard_name == "latitude"
+    /// By standard name, then units, then name where no attribute says otherwise.
+    fn is_horizontal(&self, standard_name: &str, units: &[&str], names: &[&str]) -> bool {
+        let unlabelled = self.standard_name.is_empty() && ["", "degrees", "degree"].contains(&self.units.as_str());
+        self.standard_name == standard_name
             || units.contains(&self.units.to_lowercase().as_str())
-            || (self.standard_name.is_empty() && ["lat", "latitude", "nav_lat"].contains(&self.name.as_str()))
+            || (unlabelled && names.contains(&self.name.as_str()))
+    }
+
+    fn is_latitude(&self) -> bool {
+        self.is_horizontal("latitude", LATITUDE_UNITS, &["lat", "latitude"])
     }
 
     fn is_longitude(&self) -> bool {
-        let units = ["degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"];
-        self.standard_name == "longitude"
-            || units.contains(&self.units.to_lowercase().as_str())
-            || (self.standard_name.is_empty() && ["lon", "longitude", "nav_lon"].contains(&self.name.as_str()))
-    }
-
-    fn is_time(&self) -> bool {
-        self.units.to_lowercase().contains(" since ")
+        self.is_horizontal("longitude", LONGITUDE_UNITS, &["lon", "longitude"])
     }
 
     fn is_reference_time(&self) -> bool {
         self.standard_name == "forecast_reference_time"
-            || ["forecast_reference_time", "reference_time", "reftime"].contains(&self.name.as_str())
+            || (self.standard_name.is_empty() && REFERENCE_NAMES.contains(&self.name.as_str()))
     }
 
     fn is_step(&self) -> bool {
         self.standard_name == "forecast_period"
-            || ["step", "lead_time", "leadtime", "prediction_timedelta", "forecast_period"]
-                .contains(&self.name.as_str())
+            || (self.standard_name.is_empty() && STEP_NAMES.contains(&self.name.as_str()))
     }
 
     fn is_member(&self) -> bool {
-        self.standard_name == "realization"
-            || ["number", "member", "realization", "ensemble", "ensemble_member", "ens"].contains(&self.name.as_str())
+        self.standard_name == "realization" || MEMBER_NAMES.contains(&self.name.as_str())
     }
 
-    /// Levels of this coordinate, or why not.
-    fn levels(&self, values: &[f64], positive: bool) -> Option<Result<Vec<Level>, String>> {
-        const MODEL: &[&str] = &[
-            "model_level_number",
-            "atmosphere_hybrid_sigma_pressure_coordinate",
-            "atmosphere_hybrid_height_coordinate",
-            "atmosphere_sigma_coordinate",
-        ];
-        const PRESSURE_NAMES: &[&str] = &[
-            "plev",
-            "isobaricinhpa",
-            "isobaric",
-            "pressure_level",
-            "pressure",
-            "level",
-            "lev",
-            "plevel",
-            "air_pressure",
-        ];
-        let pressure = conversion(&self.units, "Pa").filter(|_| !self.units.is_empty());
-        if let Some(conversion) = pressure {
+    /// Levels of this coordinate, or why not; `None` where it is not vertical.
+    fn levels(&self, values: &[f64]) -> Option<Result<Vec<Level>, String>> {
+        let model = MODEL_STANDARD_NAMES.contains(&self.standard_name.as_str())
+            || MODEL_NAMES.contains(&self.name.as_str())
+            || ["hybrid", "sigma"].iter().any(|word| self.units.to_lowercase().contains(word))
+            || (self.units.is_empty() && self.long_name.contains("model level"));
+        if model {
+            let whole = values.iter().all(|value| value.fract() == 0.0 && (0.0..1e6).contains(value));
+            let number = |(i, value): (usize, &f64)| Level::Model(if whole { *value as u32 } else { i as u32 + 1 });
+            return Some(Ok(values.iter().enumerate().map(number).collect()));
+        }
+        let labelled = |ours: &str| conversion(&self.units, ours).filter(|_| !self.units.is_empty());
+        if let Some(conversion) = labelled("Pa") {
             // hPa with at most six digits: 850.0000000001 is 850
             let hpa = |value: f64| (conversion.apply(value) * 1e4).round() / 1e6;
             return Some(Ok(values.iter().map(|&value| Level::Pressure(hpa(value))).collect()));
         }
-        if MODEL.contains(&self.standard_name.as_str())
-            || ["hybrid", "model_level", "modellevel", "ml"].contains(&self.name.as_str())
-        {
-            let whole = values.iter().all(|value| value.fract() == 0.0 && *value >= 0.0 && *value < 1e6);
-            let number = |(i, value): (usize, &f64)| Level::Model(if whole { *value as u32 } else { i as u32 + 1 });
-            return Some(Ok(values.iter().enumerate().map(number).collect()));
-        }
-        let metres = conversion(&self.units, "m").filter(|_| !self.units.is_empty());
-        if let Some(conversion) = metres.filter(|_| self.standard_name == "height" || self.name.starts_with("height")) {
+        let is_height = self.standard_name == "height" || self.name.starts_with("height");
+        if let Some(conversion) = labelled("m").filter(|_| is_height) {
             return Some(Ok(values.iter().map(|&value| Level::Height(conversion.apply(value))).collect()));
         }
-        if PRESSURE_NAMES.contains(&self.name.as_str()) && self.standard_name != "depth" {
-            let plausible = values.iter().all(|value| *value >= 1.0 && *value <= 1100.0);
-            if (self.name.contains("isobaric") || self.name.contains("pres") || self.name.contains("plev")) && plausible
-            {
-                return Some(Ok(values.iter().map(|&value| Level::Pressure(value)).collect()));
-            }
-            return Some(Err(format!("levels without a unit that tells what they are (units {:?})", self.units)));
+        let named_pressure = ["isobaric", "pres", "plev"].iter().any(|word| self.name.contains(word));
+        let vertical = self.axis == "z"
+            || self.positive
+            || named_pressure
+            || ["level", "lev", "levels", "height", "depth", "altitude"].contains(&self.name.as_str());
+        if !vertical {
+            return None;
         }
-        let vertical = self.axis == "z" || positive;
-        vertical.then(|| {
-            Err(format!(
-                "a vertical coordinate of another kind (standard_name {:?}, units {:?})",
-                self.standard_name, self.units
-            ))
-        })
+        // without a unit only where the values leave no doubt: no model counts its levels 500, 700, 850
+        let known = |value: &f64| PRESSURE_LEVELS.iter().any(|level| f64::from(*level) == *value);
+        let beyond_model_levels = values.iter().any(|value| *value >= 200.0);
+        let undoubted = values.iter().all(known) && beyond_model_levels && (values.len() > 1 || named_pressure);
+        if self.units.is_empty() && !["depth", "height", "altitude"].contains(&self.standard_name.as_str()) && undoubted
+        {
+            return Some(Ok(values.iter().map(|&value| Level::Pressure(value)).collect()));
+        }
+        Some(Err(format!(
+            "a vertical axis {:?} of another kind (standard_name {:?}, units {:?}); pressure, height and model levels are read",
+            self.name, self.standard_name, self.units
+        )))
     }
 }
 
-/// Understands a one-dimensional coordinate.
+/// Understands the values of a coordinate; the error says what is wrong with it.
 pub fn understand(variable: &netcdf::Variable<'_>) -> Result<Axis, String> {
     let hints = Hints::of(variable);
-    if let Some(projected) = foreign(&hints) {
-        return Ok(Axis::Foreign(projected));
+    if let Some(projected) = projected(&hints.standard_name) {
+        return Ok(Axis::Foreign(projected.to_owned()));
+    }
+    if !is_numeric(variable) {
+        return Ok(Axis::Foreign(format!("coordinate {:?} of text", hints.name)));
+    }
+    if hints.is_member() {
+        return Ok(Axis::Members(variable.len()));
     }
     let values = coordinate_values(variable)?;
-    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        return Err(format!("no number at index {index}"));
+    let missing = values.iter().filter(|value| !value.is_finite()).count();
+    if missing > 0 {
+        return Err(format!("{missing} of its {} values are missing", values.len()));
     }
     if hints.is_latitude() {
         return Ok(Axis::Latitude(values));
@@ -147,40 +163,30 @@ pub fn understand(variable: &netcdf::Variable<'_>) -> Result<Axis, String> {
     if hints.is_longitude() {
         return Ok(Axis::Longitude(values));
     }
-    if hints.is_step() && !hints.is_time() {
+    if calendar::is_time_units(&hints.units) {
+        let name = text(variable, "calendar").unwrap_or_default();
+        let times = calendar::decode(&values, &hints.units, &name)?;
+        return Ok(if hints.is_reference_time() { Axis::References(times) } else { Axis::Times(times) });
+    }
+    if hints.is_step() {
         return calendar::step_seconds(&values, &hints.units).map(Axis::Steps);
     }
-    if hints.is_time() {
-        let name = text(variable, "calendar").unwrap_or_default();
-        return calendar::decode(&values, &hints.units, &name).map(Axis::Times);
-    }
-    if hints.is_member() {
-        return Ok(Axis::Members(values.len()));
-    }
-    let positive = text(variable, "positive").is_some();
-    match hints.levels(&values, positive) {
+    let time = hints.standard_name == "time" || hints.axis == "t" || hints.name == "time";
+    match hints.levels(&values) {
         Some(Ok(levels)) => Ok(Axis::Levels(levels)),
-        Some(Err(reason)) if values.len() > 1 => Ok(Axis::Foreign(reason)),
-        _ if values.len() == 1 => Ok(Axis::Single),
-        _ => Ok(Axis::Foreign(format!("an axis of unknown kind ({})", hints.name))),
+        Some(Err(reason)) => Ok(Axis::Foreign(reason)),
+        None if time => Ok(Axis::Foreign(format!("times in units {:?}, which are no CF time", hints.units))),
+        None => Ok(Axis::Foreign(format!("an axis of unknown kind, {:?} (units {:?})", hints.name, hints.units))),
     }
 }
 
-/// Whether a scalar coordinate is the time that a forecast was started at.
-pub fn is_reference_time(variable: &netcdf::Variable<'_>) -> bool {
-    Hints::of(variable).is_reference_time()
-}
-
-/// Horizontal axes of grids that are not made of parallels and meridians.
-fn foreign(hints: &Hints) -> Option<String> {
-    Some(
-        match hints.standard_name.as_str() {
-            "grid_latitude" | "grid_longitude" => "a rotated-pole grid",
-            "projection_x_coordinate" | "projection_y_coordinate" => "a projected grid",
-            _ => return None,
-        }
-        .to_owned(),
-    )
+/// Horizontal coordinates of grids that are not made of parallels and meridians.
+pub fn projected(standard_name: &str) -> Option<&'static str> {
+    match standard_name {
+        "grid_latitude" | "grid_longitude" => Some("a rotated-pole grid"),
+        "projection_x_coordinate" | "projection_y_coordinate" => Some("a projected grid"),
+        _ => None,
+    }
 }
 
 /// All values of a coordinate, decoded.

@@ -9,8 +9,17 @@ use crate::atmos::ValidTime;
 pub enum CfTime {
     /// In the calendar that the world uses.
     Real(ValidTime),
-    /// A date of a model calendar (`noleap`, `360_day`, …), as text.
+    /// A date of a model calendar (`noleap`, `360_day`, …), as text: no instant of our time.
     Model(String),
+}
+
+impl CfTime {
+    pub fn real(&self) -> Option<ValidTime> {
+        match self {
+            Self::Real(time) => Some(*time),
+            Self::Model(_) => None,
+        }
+    }
 }
 
 impl std::fmt::Display for CfTime {
@@ -110,84 +119,157 @@ impl Calendar {
     }
 }
 
+/// Beyond a million years a time is a mistake.
+const LONGEST: f64 = 3.2e13;
+
+/// Whether the units are those of a time coordinate.
+pub fn is_time_units(units: &str) -> bool {
+    units.split_whitespace().nth(1).is_some_and(|word| word.eq_ignore_ascii_case("since")) || is_absolute(units)
+}
+
+/// CDO's and GrADS's absolute times: 20240131.25 is 06 UTC on 31 January.
+fn is_absolute(units: &str) -> bool {
+    units.trim().to_ascii_lowercase().starts_with("day as %y%m%d")
+}
+
 /// Decodes `values` in `units` (`hours since …`); the error says what is not understood.
 pub fn decode(values: &[f64], units: &str, calendar: &str) -> Result<Vec<CfTime>, String> {
     let calendar = Calendar::parse(calendar)?;
-    let error = || format!("units {units:?}");
-    let words: Vec<&str> = units.split_whitespace().collect();
-    let [unit, since, epoch @ ..] = words.as_slice() else { return Err(error()) };
-    if !since.eq_ignore_ascii_case("since") {
-        return Err(error());
-    }
-    let factor = seconds_per(unit).ok_or_else(error)?;
-    let ((year, month, day), offset) = parse_epoch(epoch).ok_or_else(error)?;
-    let first = calendar.day_number(year, month, day).ok_or_else(error)?;
-    let time = |value: f64| {
-        // whole seconds: float32 hours are off by fractions of one
-        let seconds = (value * factor).round();
-        let in_range = seconds.is_finite() && seconds.abs() < 1e15;
-        in_range
-            .then(|| calendar.time(first, seconds as i64 + offset))
-            .flatten()
-            .ok_or_else(|| format!("time value {value}"))
+    let epoch = if is_absolute(units) { None } else { Some(parse_units(units, calendar)?) };
+    let time = |value: f64| match epoch {
+        Some(epoch) => {
+            // whole seconds: float32 hours are off by fractions of one
+            let seconds = (value * epoch.unit + epoch.seconds).round();
+            (seconds.abs() < LONGEST).then(|| calendar.time(epoch.day, seconds as i64))?
+        }
+        None => {
+            let date = value.floor();
+            let whole = (1e4..1e8).contains(&date).then_some(date as u32)?;
+            let day = calendar.day_number((whole / 10_000) as i32, whole / 100 % 100, whole % 100)?;
+            calendar.time(day, ((value - date) * SECONDS_PER_DAY as f64).round() as i64)
+        }
     };
-    values.iter().map(|&value| time(value)).collect()
+    values.iter().map(|&value| time(value).ok_or_else(|| format!("time value {value}"))).collect()
+}
+
+/// A forecast step (`hours`, `days`, …) in seconds.
+pub fn step_seconds(values: &[f64], units: &str) -> Result<Vec<i64>, String> {
+    let unit = seconds_per(units.trim()).ok_or_else(|| format!("units {units:?}"))?;
+    let seconds = |value: f64| Some((value * unit).round()).filter(|seconds| seconds.abs() < LONGEST);
+    values.iter().map(|&value| seconds(value).map(|s| s as i64).ok_or_else(|| format!("step {value}"))).collect()
 }
 
 fn seconds_per(unit: &str) -> Option<f64> {
-    Some(match unit.to_lowercase().as_str() {
-        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
-        "min" | "mins" | "minute" | "minutes" => 60.0,
-        "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
-        "d" | "day" | "days" => 86_400.0,
+    Some(match unit.to_ascii_lowercase().as_str() {
         "week" | "weeks" => 604_800.0,
-        "ms" | "msec" | "millisecond" | "milliseconds" => 1e-3,
+        "d" | "day" | "days" => 86_400.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
+        "min" | "mins" | "minute" | "minutes" => 60.0,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => 1e-3,
         "us" | "microsecond" | "microseconds" => 1e-6,
         "ns" | "nanosecond" | "nanoseconds" => 1e-9,
         _ => return None,
     })
 }
 
-/// `1800-1-1 00:00:0.0`, `1970-01-01T00:00:00Z`, `2000-02-29 00:00 UTC`, `2000-01-01 00:00:00 -6:00`:
-/// the date, and seconds from its beginning in UTC.
-fn parse_epoch(words: &[&str]) -> Option<((i32, u32, u32), i64)> {
-    let (date, rest) = words.split_first()?;
-    let (date, time) = match date.split_once(['T', 't']) {
-        Some((date, time)) => (date, Some(time)),
-        None => (*date, rest.first().copied()),
-    };
-    let zone = rest.get(usize::from(!words[0].contains(['T', 't']))).copied();
-    let mut parts = date.splitn(3, '-');
-    let date = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let clock = |text: &str| -> Option<i64> {
-        let mut seconds = 0.0;
-        for (part, factor) in text.split(':').zip([3600.0, 60.0, 1.0]) {
-            seconds += part.parse::<f64>().ok().filter(|value| (0.0..=60.0).contains(value))? * factor;
-        }
-        Some(seconds.round() as i64)
-    };
-    let time = time.map(|time| time.trim_end_matches(['Z', 'z'])).filter(|time| !time.is_empty());
-    let seconds = time.map_or(Some(0), clock)?;
-    let shift = match zone {
-        None => 0,
-        Some(zone) if ["utc", "z", "gmt"].contains(&zone.to_lowercase().as_str()) => 0,
-        Some(zone) => match zone.split_at_checked(1)? {
-            ("-", west) => -clock(west)?,
-            ("+", east) => clock(east)?,
-            _ => clock(zone)?,
-        },
-    };
-    Some((date, seconds - shift))
+/// What time values count from, and in what.
+#[derive(Clone, Copy)]
+struct Epoch {
+    /// Seconds per unit.
+    unit: f64,
+    day: i64,
+    /// From the beginning of that day, in UTC.
+    seconds: f64,
 }
 
-/// A forecast step (`hours`, `days`, …) in seconds.
-pub fn step_seconds(values: &[f64], units: &str) -> Result<Vec<i64>, String> {
-    let factor = seconds_per(units.trim()).ok_or_else(|| format!("units {units:?}"))?;
-    let seconds = |value: &f64| {
-        let seconds = (value * factor).round();
-        if seconds.is_finite() && seconds.abs() < 1e12 { Ok(seconds as i64) } else { Err(format!("step {value}")) }
+/// `hours since 1800-1-1 00:00:0.0`, `Hour since 1970-01-01T00:00:00Z`, `days since 2000-01-01 00:00:00 -6:00`.
+fn parse_units(units: &str, calendar: Calendar) -> Result<Epoch, String> {
+    let error = |what: &str| format!("units {units:?} ({what})");
+    let mut words = units.split_whitespace();
+    let unit = words.next().unwrap_or_default();
+    if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("since")) {
+        return Err(error("not of the form \"hours since 2000-01-31\""));
+    }
+    let day = SECONDS_PER_DAY as f64;
+    let unit = match (seconds_per(unit), calendar, unit.to_ascii_lowercase().as_str()) {
+        (Some(seconds), ..) => seconds,
+        (None, Calendar::Day360, "month" | "months") => 30.0 * day,
+        (None, Calendar::Day360, "year" | "years") => 360.0 * day,
+        (None, _, "common_year" | "common_years") => 365.0 * day,
+        (None, _, "month" | "months" | "year" | "years") => return Err(error("months and years differ in length")),
+        _ => return Err(error("no unit of time")),
     };
-    values.iter().map(seconds).collect()
+    let rest = words.collect::<Vec<_>>().join(" ");
+    let (date, rest) = match rest.find([' ', 'T', 't']) {
+        Some(end) => (&rest[..end], rest[end + 1..].trim()),
+        None => (rest.as_str(), ""),
+    };
+    let date = parse_date(date).ok_or_else(|| error("no date such as 2000-01-31"))?;
+    let (clock, zone) =
+        parse_clock(rest).ok_or_else(|| error("no time such as 12:00:00, or no zone such as +01:00"))?;
+    let day = calendar.day_number(date.0, date.1, date.2).ok_or_else(|| error("no date of this calendar"))?;
+    Ok(Epoch { unit, day, seconds: clock - zone })
+}
+
+fn parse_date(text: &str) -> Option<(i32, u32, u32)> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    if digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some((sign * digits[..4].parse::<i32>().ok()?, digits[4..6].parse().ok()?, digits[6..].parse().ok()?));
+    }
+    let parts = digits.split('-').map(whole).collect::<Option<Vec<u32>>>()?;
+    let year = sign * i32::try_from(*parts.first()?).ok()?;
+    match parts[1..] {
+        [month, day] => Some((year, month, day)),
+        [month] => Some((year, month, 1)),
+        _ => None,
+    }
+}
+
+/// Seconds of the day, and the zone's offset in seconds.
+fn parse_clock(text: &str) -> Option<(f64, f64)> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(text.len());
+    let (clock, zone) = (&text[..end], text[end..].trim());
+    let mut seconds = 0.0;
+    if !clock.is_empty() {
+        let parts: Vec<&str> = clock.split(':').collect();
+        if parts.len() > 3 {
+            return None;
+        }
+        for ((part, unit), limit) in parts.iter().zip([3600.0, 60.0, 1.0]).zip([24.0, 60.0, 61.0]) {
+            let value: f64 = part.parse().ok()?;
+            if value >= limit || (unit > 1.0 && value.fract() != 0.0) {
+                return None;
+            }
+            seconds += unit * value;
+        }
+    }
+    let zone = zone.to_ascii_uppercase();
+    let zone = match zone.strip_prefix("UTC").or(zone.strip_prefix("GMT")).unwrap_or(&zone).trim() {
+        "" | "Z" => 0.0,
+        text => {
+            let (sign, digits) = match text.split_at_checked(1)? {
+                ("+", digits) => (1.0, digits),
+                ("-", digits) => (-1.0, digits),
+                _ => return None,
+            };
+            let (hours, minutes) = match digits.split_once(':') {
+                Some((hours, minutes)) => (whole(hours)?, whole(minutes)?),
+                None if digits.len() == 4 => (whole(&digits[..2])?, whole(&digits[2..])?),
+                None => (whole(digits)?, 0),
+            };
+            if hours > 14 || minutes > 59 {
+                return None;
+            }
+            sign * f64::from(hours * 3600 + minutes * 60)
+        }
+    };
+    Some((seconds, zone))
+}
+
+/// A number of digits only.
+fn whole(text: &str) -> Option<u32> {
+    (!text.is_empty() && text.len() < 9 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -199,32 +281,63 @@ mod tests {
     }
 
     #[test]
-    fn times_of_real_files() {
-        assert_eq!(first(0.0, "hours since 2001-01-01", "proleptic_gregorian"), "2001-01-01T00:00Z");
-        assert_eq!(first(1_946_016.0, "hours since 1800-01-01 00:00:0.0", ""), "2022-01-01T00:00Z");
-        assert_eq!(first(6.0, "hours since 2020-1-5 12:00:00", "gregorian"), "2020-01-05T18:00Z");
-        assert_eq!(first(1_577_836_800.0, "seconds since 1970-01-01T00:00:00Z", "standard"), "2020-01-01T00:00Z");
-        assert_eq!(first(0.25, "days since 2000-02-29 00:00 UTC", ""), "2000-02-29T06:00Z");
-        assert_eq!(first(0.0, "days since 2000-01-01 00:00:00 -6:00", ""), "2000-01-01T06:00Z");
-        // the standard calendar is the Julian one before the reform: 577736 days later it is two days behind the proleptic
-        assert_eq!(first(730_120.0, "days since 0001-01-01", "standard"), "1999-12-30T00:00Z");
-        assert_eq!(first(730_119.0, "days since 0001-01-01", "proleptic_gregorian"), "2000-01-01T00:00Z");
-        assert!(first(59.0, "days since 2001-01-01", "noleap").starts_with("2001-03-01"));
-        assert!(first(59.0, "days since 2001-01-01", "360_day").starts_with("2001-02-30"));
+    fn times_in_the_spellings_of_real_files() {
+        for (value, units, calendar, expected) in [
+            (0.0, "hours since 2001-01-01", "proleptic_gregorian", "2001-01-01T00:00Z"),
+            (1_946_016.0, "hours since 1800-01-01 00:00:0.0", "", "2022-01-01T00:00Z"),
+            (6.0, "Hour since 2021-01-30T12:00:00Z", "gregorian", "2021-01-30T18:00Z"),
+            (0.0, "Hour since 2010-10-26T12:00:00+00:00", "", "2010-10-26T12:00Z"),
+            (1_577_836_800.0, "seconds since 1970-01-01 00:00:00 +00:00", "standard", "2020-01-01T00:00Z"),
+            (0.25, "days since 2000-02-29 00:00 UTC", "", "2000-02-29T06:00Z"),
+            (0.0, "days since 2024-1-1T00:00:00-7:00", "", "2024-01-01T07:00Z"),
+            (20_240_131.25, "day as %Y%m%d.%f", "", "2024-01-31T06:00Z"),
+            // the standard calendar is the Julian one before the reform: two days behind the proleptic
+            (730_120.0, "days since 0001-01-01", "standard", "1999-12-30T00:00Z"),
+            (730_119.0, "days since 0001-01-01", "proleptic_gregorian", "2000-01-01T00:00Z"),
+            (1.0, "days since 1582-10-04", "", "1582-10-15T00:00Z"),
+        ] {
+            assert_eq!(first(value, units, calendar), expected, "{value} {units} {calendar}");
+        }
+    }
+
+    #[test]
+    fn model_calendars_are_dates_but_no_instants() {
+        for (value, units, calendar, expected) in [
+            (59.0, "days since 2000-01-01", "noleap", "2000-03-01T00:00"),
+            (60.0, "days since 2001-01-01", "all_leap", "2001-03-01T00:00"),
+            (59.0, "days since 2001-01-01", "360_day", "2001-02-30T00:00"),
+            (2.0, "months since 2001-01-01", "360_day", "2001-03-01T00:00"),
+            (-1.0, "hours since 1970-01-01", "360_day", "1969-12-30T23:00"),
+        ] {
+            let time = decode(&[value], units, calendar).unwrap().remove(0);
+            assert!(time.real().is_none() && time.to_string().starts_with(expected), "{time} {calendar}");
+        }
     }
 
     #[test]
     fn what_is_no_time_is_an_error() {
         for (units, calendar) in [
             ("hours", ""),
+            ("Month", ""),
             ("hours since yesterday", ""),
             ("fortnights since 2000-01-01", ""),
+            ("months since 2000-01-01", ""),
+            ("hours since 2000-02-30", ""),
+            ("hours since 2000-01-01 25:00", ""),
+            ("days since 2024-1-1T00:00:00 U C", ""),
             ("hours since 2000-01-01", "mayan"),
+            ("hours since 2000-é1-01", ""),
+            ("hours since 4294967295-01-01", ""),
             ("", ""),
         ] {
             assert!(decode(&[1.0], units, calendar).is_err(), "{units:?} {calendar:?}");
         }
-        assert!(decode(&[f64::NAN], "hours since 2000-01-01", "").is_err());
-        let _ = decode(&[1e300], "days since 2000-01-01", ""); // whatever it says, no panic
+        for value in [f64::NAN, f64::INFINITY, 1e300, -1e300, 9.97e36] {
+            for calendar in ["", "360_day"] {
+                assert!(decode(&[value], "hours since 2000-01-01", calendar).is_err(), "{value}");
+            }
+            assert!(decode(&[value], "day as %Y%m%d.%f", "").is_err() && step_seconds(&[value], "hours").is_err());
+        }
+        assert_eq!(step_seconds(&[21_600e9], "nanoseconds").unwrap(), [21_600]);
     }
 }

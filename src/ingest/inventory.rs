@@ -1,35 +1,23 @@
 //! What a set of files holds together, and reading it.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::Array2;
-
-use super::calendar::CfTime;
-use super::file::{self, Recognition, Role, SourceFile, SourceVariable};
-use super::units::{self, Conversion, conversion};
-use super::values::read_stored;
-use super::{IngestError, Problem};
-use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable, known_variable};
+use super::field::{self, Range, contradicts_unit, implausible, read_field, time_index};
+use super::file::{SourceFile, SourceVariable, with_file};
+use super::matching::{Found, field_label, find, label};
+use super::{CfTime, Conversion, IngestError, Problem, Recognition};
+use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable};
 
 /// What a reader wants.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub fields: Vec<(Variable, Level)>,
-    /// Each field is wanted at each of these. None: fields that have no time.
+    /// Each field is wanted at each of these.
     pub times: Vec<ValidTime>,
-    /// The grid that the fields must be on.
+    /// The grid that the fields must be on; `None`: any, but all on the same.
     pub grid: Option<Arc<Grid>>,
-}
-
-/// Smallest and largest value, and how many there are.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Range {
-    pub low: f32,
-    pub high: f32,
-    pub valid: usize,
-    pub total: usize,
 }
 
 /// Files, looked at: everything about them but the values of their fields.
@@ -38,17 +26,27 @@ pub struct Inventory {
     files: Vec<SourceFile>,
 }
 
-/// One field in one file.
-struct Found<'a> {
-    file: &'a SourceFile,
-    variable: &'a SourceVariable,
-    conversion: Conversion,
-    level: usize,
+/// A field to read: where it is, and what it becomes.
+struct Reading<'a> {
+    found: Found<'a>,
+    wanted: &'a Variable,
+    level: Level,
+    time: ValidTime,
+    time_index: usize,
 }
+
+/// Fields that belong to all times.
+const STATIC: &[&str] = &["land_binary_mask", "land_area_fraction", "surface_altitude", "surface_geopotential"];
 
 impl Inventory {
     /// Looks at all files. What is wrong with any of them is reported together.
     pub fn open(paths: &[PathBuf]) -> Result<Self, IngestError> {
+        let (inventory, problems) = Self::survey(paths);
+        if problems.is_empty() { Ok(inventory) } else { Err(IngestError { problems }) }
+    }
+
+    /// Looks at all files, and keeps those that can be read beside what is wrong with the others.
+    pub fn survey(paths: &[PathBuf]) -> (Self, Vec<Problem>) {
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for path in paths {
@@ -57,11 +55,16 @@ impl Inventory {
                 Err(found) => problems.extend(found),
             }
         }
-        if problems.is_empty() { Ok(Self { files }) } else { Err(IngestError { problems }) }
+        (Self { files }, problems)
     }
 
     pub fn files(&self) -> &[SourceFile] {
         &self.files
+    }
+
+    /// Every variable with its file.
+    pub fn variables(&self) -> impl Iterator<Item = (&SourceFile, &SourceVariable)> {
+        self.files.iter().flat_map(|file| file.variables.iter().map(move |variable| (file, variable)))
     }
 
     /// Valid times of anything in the files, ascending, each once.
@@ -70,336 +73,210 @@ impl Inventory {
         times.into_iter().collect()
     }
 
-    fn variables(&self) -> impl Iterator<Item = (&SourceFile, &SourceVariable)> {
-        self.files.iter().flat_map(|file| file.variables.iter().map(move |variable| (file, variable)))
+    /// The grids that the variables are on, each once.
+    pub fn grids(&self) -> Vec<Arc<Grid>> {
+        let mut grids: Vec<Arc<Grid>> = Vec::new();
+        for (_, variable) in self.variables() {
+            if !grids.iter().any(|grid| grid.same_points(&variable.grid)) {
+                grids.push(variable.grid.clone());
+            }
+        }
+        grids
     }
 
     /// The latest time at which the files hold all wanted fields, also at the `states - 1` times before, `step` apart.
+    /// The request's own times do not matter.
     pub fn latest_time_with(&self, request: &Request, states: usize, step: LeadTime) -> Option<ValidTime> {
-        let mut complete: Option<BTreeSet<ValidTime>> = None;
+        let mut complete: BTreeSet<ValidTime> = self.times().into_iter().collect();
         for (wanted, level) in &request.fields {
-            let (found, _) = self.find(wanted, *level);
-            let times: BTreeSet<ValidTime> = found.iter().flat_map(|found| real_times(found.variable)).collect();
-            complete = Some(match complete {
-                Some(complete) => complete.intersection(&times).copied().collect(),
-                None => times,
-            });
+            let found = find(self, wanted, *level).ok()?;
+            if !found.iter().any(|found| is_static(found.variable)) {
+                let times: BTreeSet<ValidTime> = found.iter().flat_map(|found| real_times(found.variable)).collect();
+                complete = complete.intersection(&times).copied().collect();
+            }
         }
-        let complete = complete?;
-        let earlier = |time: ValidTime| {
-            (1..states).scan(time, |time, _| {
-                *time = *time - step;
-                Some(*time)
+        let holds_all = |latest: ValidTime| {
+            let mut time = latest;
+            (1..states).all(|_| {
+                time = time - step;
+                complete.contains(&time)
             })
         };
-        complete.iter().rev().copied().find(|&time| earlier(time).all(|time| complete.contains(&time)))
+        complete.iter().rev().copied().find(|&time| holds_all(time))
     }
 
-    /// Reads what is wanted. Everything that is missing or wrong is reported together.
+    /// Reads what is wanted, and nothing else. Everything that is missing or wrong is reported together.
+    ///
+    /// Fields are complete: missing values are a problem, and so are values that contradict their unit.
     pub fn read(&self, request: &Request) -> Result<Analysis, IngestError> {
         let mut problems = Vec::new();
-        let mut reads: Vec<(Found<'_>, Variable, Level, ValidTime, usize)> = Vec::new();
-        let mut missing_times: BTreeSet<(ValidTime, String)> = BTreeSet::new();
-        for (wanted, level) in &request.fields {
-            let (found, why_not) = self.find(wanted, *level);
-            if found.is_empty() {
-                problems.extend(why_not);
-                continue;
-            }
-            for &time in &request.times {
-                let mut holders =
-                    found.iter().filter_map(|one| time_index(one.variable, time).map(|index| (one, index)));
-                match (holders.next(), holders.next()) {
-                    (Some((one, index)), None) => {
-                        let one = Found {
-                            file: one.file,
-                            variable: one.variable,
-                            conversion: one.conversion,
-                            level: one.level,
-                        };
-                        reads.push((one, wanted.clone(), *level, time, index));
-                    }
-                    (Some((one, _)), Some((other, _))) => {
-                        let places = format!(
-                            "{} at {time} twice: as {} and as {} in {}",
-                            label(wanted, *level),
-                            one.variable.name,
-                            other.variable.name,
-                            other.file.path.display()
-                        );
-                        problems.push(
-                            Problem::in_file(
-                                &one.file.path,
-                                places,
-                                "it once; leave out one of the files or variables",
-                            )
-                            .of(&*wanted.name),
-                        );
-                    }
-                    (None, _) => {
-                        let times: BTreeSet<String> =
-                            found.iter().flat_map(|one| one.variable.times.iter().map(ToString::to_string)).collect();
-                        missing_times.insert((time, span(&times)));
-                    }
-                }
-            }
-        }
-        for (time, there) in missing_times {
+        let readings = self.locate(request, &mut problems);
+        let grid = common_grid(&readings, request, &mut problems);
+        if readings.is_empty() && problems.is_empty() {
             problems.push(Problem {
                 file: None,
                 variable: None,
-                found: format!("times {there}"),
-                expected: format!("{time}; give files that hold it, or another --reference-time"),
+                found: "a request for nothing".to_owned(),
+                expected: "at least one field and one time".to_owned(),
             });
         }
-        let grid = self.common_grid(&reads, request, &mut problems);
-        if !problems.is_empty() {
-            dedup(&mut problems);
-            return Err(IngestError { problems });
-        }
-        let Some(grid) = grid else {
-            return Err(IngestError {
-                problems: vec![Problem {
-                    file: None,
-                    variable: None,
-                    found: "no fields".to_owned(),
-                    expected: "at least one".to_owned(),
-                }],
-            });
+        let Some(grid) = grid.filter(|_| problems.is_empty()) else {
+            return Err(IngestError { problems: unique(problems) });
         };
         let mut analysis = Analysis::new(grid.clone());
-        // file by file: each is opened once
-        reads.sort_by(|a, b| a.0.file.path.cmp(&b.0.file.path));
-        for reads in reads.chunk_by(|a, b| a.0.file.path == b.0.file.path) {
-            let path = &reads[0].0.file.path;
-            let file = match file::open(path) {
-                Ok(file) => file,
-                Err(problem) => {
-                    problems.push(problem);
+        // each file is opened once
+        let mut by_file: BTreeMap<&Path, Vec<Reading<'_>>> = BTreeMap::new();
+        for reading in readings {
+            by_file.entry(&reading.found.file.path).or_default().push(reading);
+        }
+        for (path, readings) in by_file {
+            let read = with_file(path, |file| {
+                for reading in &readings {
+                    match reading.read(file, &grid) {
+                        Ok(field) => {
+                            if let Err(field) = analysis.insert(field) {
+                                let found = field.grid().to_string();
+                                problems.push(Problem::in_file(path, found, format!("the grid {grid}")));
+                            }
+                        }
+                        Err(problem) => problems.push(problem),
+                    }
+                }
+            });
+            problems.extend(read.err());
+        }
+        if problems.is_empty() { Ok(analysis) } else { Err(IngestError { problems: unique(problems) }) }
+    }
+
+    /// Where each field of a request is.
+    fn locate<'a>(&'a self, request: &'a Request, problems: &mut Vec<Problem>) -> Vec<Reading<'a>> {
+        let mut readings = Vec::new();
+        let mut missing: BTreeMap<ValidTime, BTreeSet<String>> = BTreeMap::new();
+        for (wanted, level) in &request.fields {
+            let level = *level;
+            let found = match find(self, wanted, level) {
+                Ok(found) => found,
+                Err(why_not) => {
+                    problems.extend(why_not);
                     continue;
                 }
             };
-            for (found, wanted, level, time, index) in reads {
-                let problem =
-                    |found: String, expected: String| Problem::in_file(path, found, expected).of(label(wanted, *level));
-                match read_field(&file, found.variable, found.level, *index, found.conversion) {
-                    Err(reason) => problems.push(problem(reason, "readable values".to_owned())),
-                    Ok(values) => {
-                        problems.extend(
-                            implausible(&values, wanted, &grid, &found.variable.units)
-                                .map(|(what, expected)| problem(what, expected)),
-                        );
-                        let field = Field::new(wanted.clone(), *level, *time, grid.clone(), values);
-                        match field {
-                            Ok(field) => drop(analysis.insert(field)),
-                            Err(error) => problems.push(problem(error.to_string(), "the grid's shape".to_owned())),
-                        }
+            for &time in &request.times {
+                let at_time = |found: &Found<'a>| {
+                    let index = if is_static(found.variable) { Some(0) } else { time_index(found.variable, time) };
+                    index.map(|time_index| Reading { found: *found, wanted, level, time, time_index })
+                };
+                let mut holders = found.iter().filter_map(at_time);
+                match (holders.next(), holders.next()) {
+                    (Some(reading), None) => readings.push(reading),
+                    (Some(one), Some(other)) => problems.push(one.twice(&other)),
+                    (None, _) => {
+                        missing.entry(time).or_default().insert(field_label(wanted, level));
                     }
                 }
             }
         }
-        if problems.is_empty() { Ok(analysis) } else { Err(IngestError { problems }) }
-    }
-
-    /// Where a variable and level are, or why they are nowhere.
-    fn find(&self, wanted: &Variable, level: Level) -> (Vec<Found<'_>>, Vec<Problem>) {
-        let mut found = Vec::new();
-        let mut problems = Vec::new();
-        let mut by_recognition = false;
-        for (file, variable) in self.variables() {
-            let recognised = match &variable.recognition {
-                Recognition::Known { variable: known, .. } | Recognition::WrongUnits { variable: known, .. } => {
-                    known.name == wanted.name
-                }
-                Recognition::Unnamed => false,
-            };
-            // by its own name, unless its standard name says that it is something else
-            let contradicts = !variable.standard_name.is_empty()
-                && !wanted.standard_name.is_empty()
-                && variable.standard_name != *wanted.standard_name;
-            let named = variable.name == *wanted.name && !contradicts;
-            if !recognised && !named {
-                continue;
-            }
-            let Some(conversion) = conversion(&variable.units, &wanted.units) else {
-                let found = format!("units {:?}", variable.units);
-                problems.push(
-                    Problem::in_file(&file.path, found, format!("units {}", units::accepted(&wanted.units)))
-                        .of(&variable.name),
-                );
-                continue;
-            };
-            let Some(index) = variable.levels.iter().position(|other| *other == level) else {
-                let levels: Vec<String> = variable.levels.iter().map(ToString::to_string).collect();
-                problems.push(
-                    Problem::in_file(&file.path, format!("levels {}", levels.join(" ")), format!("level {level}"))
-                        .of(&variable.name),
-                );
-                continue;
-            };
-            by_recognition |= recognised;
-            found.push((recognised, Found { file, variable, conversion, level: index }));
-        }
-        // what CF attributes tell outweighs a name
-        let found: Vec<Found<'_>> = found
-            .into_iter()
-            .filter(|(recognised, _)| *recognised || !by_recognition)
-            .map(|(_, found)| found)
-            .collect();
-        if found.is_empty() && problems.is_empty() {
-            let names: BTreeSet<&str> = self.variables().map(|(_, variable)| variable.name.as_str()).collect();
-            let names: Vec<&str> = names.into_iter().take(30).collect();
-            let files: Vec<String> = self.files.iter().map(|file| file.path.display().to_string()).collect();
+        let there = match self.times().as_slice() {
+            [] => "no times".to_owned(),
+            [one] => format!("only {one}"),
+            [first, .., last] => format!("times from {first} to {last} ({})", self.times().len()),
+        };
+        for (time, fields) in missing {
+            let all = fields.len() == request.fields.len();
+            let fields = fields.into_iter().collect::<Vec<_>>().join(", ");
             problems.push(Problem {
                 file: None,
-                variable: Some(label(wanted, level)),
-                found: format!("no such variable in {} (variables there: {})", files.join(", "), names.join(" ")),
-                expected: format!(
-                    "one with standard_name {:?}, or called {:?}, in {}",
-                    wanted.standard_name, wanted.name, wanted.units
-                ),
+                variable: (!all).then_some(fields),
+                found: format!("{there}, but not {time}"),
+                expected: format!("{time}; give files that hold it, or ask for another time"),
             });
         }
-        (found, problems)
-    }
-
-    fn common_grid(
-        &self,
-        reads: &[(Found<'_>, Variable, Level, ValidTime, usize)],
-        request: &Request,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Arc<Grid>> {
-        let expected = request.grid.clone().or_else(|| reads.first().map(|(found, ..)| found.variable.grid.clone()))?;
-        let others: Vec<_> = reads.iter().filter(|(found, ..)| !found.variable.grid.same_points(&expected)).collect();
-        for (found, ..) in &others {
-            let grid = found.variable.grid.to_string();
-            problems.push(
-                Problem::in_file(
-                    &found.file.path,
-                    grid,
-                    format!("the grid {expected}; interpolate the file to it first"),
-                )
-                .of(&found.variable.name),
-            );
-        }
-        others.is_empty().then_some(expected)
+        readings
     }
 
     /// Range of the values of a variable over all its levels and times, in our units where it is recognised.
     pub fn range(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Range, Problem> {
-        let opened = file::open(&file.path)?;
+        let ranges = self.ranges(file, variable)?;
+        Ok(ranges.into_iter().fold(Range::EMPTY, |all, (_, range)| all.union(range)))
+    }
+
+    /// What is wrong with a range that contradicts the unit which the file gives.
+    pub fn implausible(&self, file: &SourceFile, variable: &SourceVariable, range: Range) -> Option<Problem> {
+        let Recognition::Known { variable: ours, .. } = &variable.recognition else { return None };
+        let (found, expected) = contradicts_unit(range, ours, variable.levels[0], &variable.units)?;
+        Some(Problem::in_file(&file.path, found, expected).of(&variable.name))
+    }
+
+    /// The same as [`Self::range`] for each of its levels.
+    pub fn ranges(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Vec<(Level, Range)>, Problem> {
         let conversion = match &variable.recognition {
             Recognition::Known { conversion, .. } => *conversion,
             _ => Conversion::NONE,
         };
-        let mut range = Range { low: f32::INFINITY, high: f32::NEG_INFINITY, valid: 0, total: 0 };
-        for time in 0..variable.times.len().max(1) {
-            for level in 0..variable.levels.len() {
-                let values = read_field(&opened, variable, level, time, conversion)
-                    .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))?;
-                range.total += values.len();
-                for &value in values.iter().filter(|value| !value.is_nan()) {
-                    range.valid += 1;
-                    range.low = range.low.min(value);
-                    range.high = range.high.max(value);
-                }
-            }
+        let read = |opened: &netcdf::File| {
+            let one =
+                |(place, level): (usize, &Level)| Ok((*level, field::range(opened, variable, place, conversion)?));
+            variable.levels.iter().enumerate().map(one).collect::<Result<Vec<_>, String>>()
+        };
+        with_file(&file.path, read)?
+            .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))
+    }
+}
+
+impl Reading<'_> {
+    fn read(&self, file: &netcdf::File, grid: &Arc<Grid>) -> Result<Field, Problem> {
+        let Self { found, wanted, level, time, .. } = self;
+        let problem = |what: String, expected: String| {
+            let label = format!("{} at {time}", label(wanted, *level, found.variable));
+            Problem::in_file(&found.file.path, what, expected).of(label)
+        };
+        let values = read_field(file, found.variable, found.level, self.time_index, found.conversion)
+            .map_err(|reason| problem(reason, "readable values".to_owned()))?;
+        if let Some((what, expected)) = implausible(&values, wanted, *level, grid, &found.variable.units) {
+            return Err(problem(what, expected));
         }
-        Ok(range)
+        Field::new((*wanted).clone(), *level, *time, grid.clone(), values)
+            .map_err(|error| problem(error.to_string(), "the grid's shape".to_owned()))
+    }
+
+    fn twice(&self, other: &Self) -> Problem {
+        let (one, other) = (&self.found, &other.found);
+        let place = if one.file.path == other.file.path {
+            format!("it as {} and as {}", one.variable.name, other.variable.name)
+        } else {
+            format!("it here and in {}", other.file.path.display())
+        };
+        Problem::in_file(&one.file.path, place, "it once; leave out one of the files, or rename the other variable")
+            .of(format!("{} at {}", field_label(self.wanted, self.level), self.time))
     }
 }
 
-fn label(variable: &Variable, level: Level) -> String {
-    if level == Level::Surface { variable.name.to_string() } else { format!("{} {level}", variable.name) }
-}
-
-fn span(times: &BTreeSet<String>) -> String {
-    match (times.first(), times.last(), times.len()) {
-        (Some(first), Some(last), n) if n > 1 => format!("{first} to {last} ({n})"),
-        (Some(only), ..) => only.clone(),
-        _ => "none at all".to_owned(),
+fn common_grid(readings: &[Reading<'_>], request: &Request, problems: &mut Vec<Problem>) -> Option<Arc<Grid>> {
+    let first = || readings.first().map(|reading| reading.found.variable.grid.clone());
+    let expected = request.grid.clone().or_else(first)?;
+    for Reading { found, .. } in readings {
+        if !found.variable.grid.same_points(&expected) {
+            let advice = format!("the grid {expected}; interpolate the file to it first");
+            problems.push(
+                Problem::in_file(&found.file.path, found.variable.grid.to_string(), advice).of(&found.variable.name),
+            );
+        }
     }
+    Some(expected)
 }
 
-fn dedup(problems: &mut Vec<Problem>) {
-    let mut seen = BTreeSet::new();
-    problems.retain(|problem| seen.insert(problem.to_string()));
+fn is_static(variable: &SourceVariable) -> bool {
+    let standard_name = variable.recognition.variable().map_or(&*variable.standard_name, |ours| &*ours.standard_name);
+    variable.times.is_empty() && STATIC.contains(&standard_name)
 }
 
 fn real_times(variable: &SourceVariable) -> impl Iterator<Item = ValidTime> {
-    variable.times.iter().filter_map(|time| match time {
-        CfTime::Real(time) => Some(*time),
-        CfTime::Model(_) => None,
-    })
+    variable.times.iter().filter_map(CfTime::real)
 }
 
-fn time_index(variable: &SourceVariable, time: ValidTime) -> Option<usize> {
-    variable.times.iter().position(|other| *other == CfTime::Real(time))
-}
-
-/// One field in our order and units, missing values as NaN.
-fn read_field(
-    file: &netcdf::File,
-    source: &SourceVariable,
-    level: usize,
-    time: usize,
-    conversion: Conversion,
-) -> Result<Array2<f32>, String> {
-    let variable = file.variable(&source.name).ok_or("the variable is gone: the file has changed")?;
-    let lengths: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
-    if lengths.len() != source.roles.len() {
-        return Err("other dimensions than before: the file has changed".to_owned());
-    }
-    let (mut start, mut count) = (Vec::new(), Vec::new());
-    let mut latitude_first = true;
-    for (role, &length) in source.roles.iter().zip(&lengths) {
-        let (from, n) = match role {
-            Role::Time => (time / source.steps, 1),
-            Role::Step => (time % source.steps, 1),
-            Role::Level => (level, 1),
-            Role::Single => (0, 1),
-            Role::Latitude | Role::Longitude => (0, length),
-        };
-        start.push(from);
-        count.push(n);
-    }
-    let axis = |wanted: Role| source.roles.iter().position(|role| *role == wanted).unwrap_or(0);
-    let (latitude, longitude) = (axis(Role::Latitude), axis(Role::Longitude));
-    if longitude < latitude {
-        latitude_first = false;
-    }
-    let (source_h, source_w) = (lengths[latitude], lengths[longitude]);
-    let stored = read_stored(&variable, &start, &count)?;
-    if stored.len() != source_h * source_w {
-        return Err(format!("{} values where {} are due", stored.len(), source_h * source_w));
-    }
-    let (h, w) = source.grid.shape();
-    Ok(Array2::from_shape_fn((h, w), |(row, column)| {
-        let (row, column) = (source.rows[row], source.columns[column]);
-        let at = if latitude_first { row * source_w + column } else { column * source_h + row };
-        conversion.apply(source.decoding.decode(stored[at])) as f32
-    }))
-}
-
-/// Missing values, and values that contradict their unit: what was found, what was expected.
-fn implausible(values: &Array2<f32>, variable: &Variable, grid: &Grid, units: &str) -> Option<(String, String)> {
-    let place =
-        |(row, column): (usize, usize)| format!("{:.2} °N {:.2} °E", grid.latitude()[row], grid.longitude()[column]);
-    let missing = values.iter().filter(|value| !value.is_finite()).count();
-    if missing > 0 {
-        let first =
-            values.indexed_iter().find(|(_, value)| !value.is_finite()).map(|(at, _)| place(at)).unwrap_or_default();
-        return Some((
-            format!("{missing} missing values of {}, the first at {first}", values.len()),
-            "a complete field".to_owned(),
-        ));
-    }
-    let (low, high) = known_variable(&variable.name)?.plausible;
-    let (least, most) =
-        values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(a, b), &value| (a.min(value), b.max(value)));
-    if f64::from(least) < low || f64::from(most) > high {
-        let found = format!("values from {least} to {most} {} (labelled {units:?})", variable.units);
-        return Some((found, format!("{low} to {high} {}; is the unit in the file right?", variable.units)));
-    }
-    None
+/// Each once, in the order of finding.
+fn unique(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    problems.retain(|problem| seen.insert(problem.to_string()));
+    problems
 }

@@ -9,14 +9,14 @@ use crate::atmos::Level;
 #[rustfmt::skip]
 const ON_LEVELS: &[(&str, &[&str])] = &[
     ("t", &["ta", "temp", "temperature", "air", "air_temperature", "tmp", "tt"]),
-    ("u", &["ua", "uwnd", "ugrd", "u_component_of_wind", "uvel", "var131", "uu"]),
-    ("v", &["va", "vwnd", "vgrd", "v_component_of_wind", "vvel", "var132", "vv"]),
-    ("z", &["geopotential", "zg", "gh", "hgt", "geopotential_height", "phi", "hgtprs", "height"]),
-    ("q", &["hus", "shum", "specific_humidity", "spfh", "qv"]),
+    ("u", &["ua", "uwnd", "ugrd", "u_component_of_wind", "uvel", "uu"]),
+    ("v", &["va", "vwnd", "vgrd", "v_component_of_wind", "vv"]),
+    ("z", &["geopotential", "zg", "gh", "hgt", "geopotential_height", "phi", "hgtprs"]),
+    ("q", &["hus", "shum", "specific_humidity", "spfh"]),
     ("r", &["hur", "rhum", "relative_humidity", "rh"]),
-    ("w", &["wap", "omega", "vertical_velocity", "vvel", "dzdt"]),
-    ("wz", &["tw"]),
-    ("vo", &["vorticity", "relative_vorticity", "absv"]),
+    ("w", &["wap", "omega", "vertical_velocity", "vvel", "vertical_velocity_pressure"]),
+    ("wz", &["dzdt", "vertical_velocity_geometric", "upward_air_velocity"]),
+    ("vo", &["vorticity", "relative_vorticity"]),
     ("d", &["divergence"]),
     ("o3", &["ozone", "o3mr", "ozone_mass_mixing_ratio"]),
     ("pv", &["potential_vorticity"]),
@@ -27,7 +27,7 @@ const ON_LEVELS: &[(&str, &[&str])] = &[
 /// The same for variables on a single level.
 #[rustfmt::skip]
 const SINGLE: &[(&str, &[&str])] = &[
-    ("t2m", &["2t", "tas", "t2", "tmp2m", "2m_temperature", "air_temperature_2m", "t_2m", "tm2m"]),
+    ("t2m", &["2t", "trefht", "tas", "t2", "tmp2m", "2m_temperature", "air_temperature_2m", "t_2m", "tm2m"]),
     ("d2m", &["2d", "tdps", "td2m", "2m_dewpoint_temperature", "dew_point_temperature_2m"]),
     ("r2m", &["2r", "hurs", "rh2m", "relative_humidity_2m"]),
     ("q2m", &["2sh", "huss", "q2", "specific_humidity_2m"]),
@@ -37,25 +37,67 @@ const SINGLE: &[(&str, &[&str])] = &[
     ("v100", &["100v", "v100m", "100m_v_component_of_wind"]),
     ("si10", &["10si", "sfcwind", "ws10m", "10m_wind_speed"]),
     ("fg10", &["10fg", "i10fg", "fg10m", "wsgsmax", "instantaneous_10m_wind_gust", "10m_wind_gust_since_previous_post_processing"]),
-    ("msl", &["psl", "prmsl", "mslp", "slp", "pres_seasurface", "mean_sea_level_pressure", "mslet", "air_pressure_at_sea_level"]),
+    ("msl", &["psl", "prmsl", "mslp", "slp", "pres_seasurface", "mean_sea_level_pressure", "mslet", "air_pressure_at_sea_level", "pressure_reduced_to_msl"]),
     ("sp", &["ps", "psfc", "pres0m", "pressfc", "surface_pressure", "surface_air_pressure"]),
     ("skt", &["ts", "skin_temperature"]),
     ("sst", &["sea_surface_temperature", "tos"]),
-    ("tp", &["total_precipitation", "apcp", "tprate_acc"]),
-    ("prate", &["pr", "tprate", "precip"]),
+    ("tp", &["total_precipitation", "apcp"]),
+    ("prate", &["pr", "tprate"]),
     ("tcc", &["clt", "total_cloud_cover"]),
     ("tcw", &["total_column_water"]),
     ("tcwv", &["prw", "pwat", "total_column_water_vapour", "integral_of_specific_humidity"]),
     ("lsm", &["sftlf", "land", "land_sea_mask", "landmask"]),
     ("orog", &["orography", "hsurf", "topo", "surface_altitude"]),
-    ("zsfc", &["geopotential_at_surface", "z", "phis", "fis"]),
+    ("zsfc", &["geopotential_at_surface", "surface_geopotential", "z", "phis", "fis"]),
 ];
 
-/// Our short name for a variable that is called `name` in its file and lies on this kind of level.
-pub fn lookup(name: &str, level: &Level) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    let table = if matches!(level, Level::Surface) { SINGLE } else { ON_LEVELS };
-    table.iter().find(|(ours, others)| *ours == name || others.contains(&name.as_str())).map(|(ours, _)| *ours)
+/// Endings that tell the kind of level, which the vertical coordinate tells better (NCEP's names by way of THREDDS,
+/// KNMI's and DMI's).
+const ENDINGS: &[&str] =
+    &["_isobaric", "_height_above_ground", "_surface", "_msl", "_pl", "_ml", "_hybrid", "_hagl", "_at_pl", "_at_2m"];
+
+/// Variables on a single height, by the name that the same quantity has on levels and the height in m.
+const AT_HEIGHT: &[(&str, f64, &str)] = &[
+    ("t", 2.0, "t2m"),
+    ("r", 2.0, "r2m"),
+    ("q", 2.0, "q2m"),
+    ("u", 10.0, "u10"),
+    ("v", 10.0, "v10"),
+    ("u", 100.0, "u100"),
+    ("v", 100.0, "v100"),
+];
+
+/// Our short name for a variable that is called `name` in its file and lies on this kind of level. `height` is that of
+/// a single level, in m.
+pub fn lookup(name: &str, level: &Level, height: Option<f64>) -> Option<&'static str> {
+    let full = name.trim().to_lowercase().replace([' ', '-'], "_");
+    let ending = ENDINGS.iter().find_map(|ending| full.strip_suffix(ending));
+    let find = |table: &[(&'static str, &[&str])], name: &str| {
+        table.iter().find(|(ours, others)| *ours == name || others.contains(&name)).map(|(ours, _)| *ours)
+    };
+    let in_table = |table| find(table, &full).or_else(|| find(table, ending?));
+    if !matches!(level, Level::Surface) {
+        return in_table(ON_LEVELS);
+    }
+    let at_height = || {
+        let base = in_table(ON_LEVELS)?;
+        AT_HEIGHT.iter().find(|(name, metres, _)| *name == base && near(height, *metres)).map(|(.., ours)| *ours)
+    };
+    in_table(SINGLE).or_else(at_height)
+}
+
+/// Whether a short name is one of ours, and no package's own.
+pub fn is_ours(name: &str) -> bool {
+    ON_LEVELS.iter().chain(SINGLE).any(|(ours, _)| *ours == name)
+}
+
+/// The height in m that a variable of ours has by its name.
+pub fn height_of(ours: &str) -> Option<f64> {
+    match ours {
+        "d2m" => Some(2.0),
+        "si10" => Some(10.0),
+        _ => AT_HEIGHT.iter().find(|(.., name)| *name == ours).map(|(_, metres, _)| *metres),
+    }
 }
 
 /// Our short name by CF standard name. `height` is a scalar height coordinate in m: it tells 2 m from 10 m.
@@ -100,7 +142,7 @@ pub fn by_standard_name(standard_name: &str, level: &Level, height: Option<f64>)
         ("atmosphere_mass_content_of_water_vapor", true) => "tcwv",
         ("land_binary_mask" | "land_area_fraction", true) => "lsm",
         ("surface_altitude", true) => "orog",
-        ("surface_geopotential", true) => "zsfc",
+        ("surface_geopotential" | "geopotential", true) => "zsfc",
         _ => return None,
     })
 }

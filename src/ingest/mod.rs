@@ -5,17 +5,27 @@
 //!
 //! A variable is recognised by its CF attributes (`standard_name`, vertical coordinate, units), then by the short names
 //! that producers use ([`lexicon`]), or asked for by the very name that it has in the file.
+//!
+//! Nothing in a file is believed unseen: lengths are checked before memory is asked for, a classic header is checked
+//! against the size of its file, and what makes the library below panic is a damaged file here.
 
 mod axis;
 mod calendar;
+mod classic;
+mod coordinates;
 mod error;
+mod field;
 mod file;
+mod horizontal;
 mod inventory;
 pub mod lexicon;
+mod matching;
 mod units;
 mod values;
 
+pub use calendar::CfTime;
 pub use error::{IngestError, Problem};
+pub use field::Range;
 pub use file::{Recognition, SourceFile, SourceVariable};
-pub use inventory::{Inventory, Range, Request};
+pub use inventory::{Inventory, Request};
 pub use units::{Conversion, conversion};

@@ -18,10 +18,13 @@ impl Conversion {
 /// Standard gravity in m s-2 (WMO), which makes geopotential of geopotential height.
 pub const GRAVITY: f64 = 9.806_65;
 
+/// Other units: name, scale, offset.
+type Spelling = (&'static str, f64, f64);
+
 /// Canonical units, then the other units of the same quantity with `ours = found × scale + offset`, all spelled as
 /// [`normal_form`] spells them.
 #[rustfmt::skip]
-const UNITS: &[(&str, &[(&str, f64, f64)])] = &[
+const UNITS: &[(&str, &[Spelling])] = &[
     ("k", &[("kelvin", 1.0, 0.0), ("degk", 1.0, 0.0), ("degreesk", 1.0, 0.0), ("degreek", 1.0, 0.0),
             ("c", 1.0, 273.15), ("degc", 1.0, 273.15), ("celsius", 1.0, 273.15), ("°c", 1.0, 273.15), ("degreecelsius", 1.0, 273.15),
             ("degreescelsius", 1.0, 273.15), ("degreec", 1.0, 273.15), ("degreesc", 1.0, 273.15),

@@ -13,8 +13,11 @@ pub struct Decoding {
     offset: f64,
     /// Stored numbers that mean "missing".
     missing: Vec<f64>,
-    /// Lowest and highest stored number that is valid.
+    /// Unpacked numbers that mean it: some producers give the fill value of the data, not that of the packed integers.
+    unpacked_missing: Vec<f64>,
+    /// Lowest and highest number that is valid: stored, or unpacked where the limits have the unpacked type (NUG, appendix A).
     valid: (f64, f64),
+    valid_is_unpacked: bool,
     /// Add this to negative stored numbers: `_Unsigned` data in a signed type.
     wrap: Option<f64>,
     float: bool,
@@ -83,25 +86,69 @@ impl Decoding {
         let wrapped = |value: f64| if value < 0.0 { value + wrap.unwrap_or(0.0) } else { value };
         let mut missing = numbers(variable, "_FillValue");
         missing.extend(numbers(variable, "missing_value"));
+        if missing.is_empty() {
+            missing.extend(default_fill(&variable.vartype(), unsigned));
+        }
+        let storable = |value: &f64| float || (value.fract() == 0.0 && value.abs() < 1e19);
+        let (missing, unpacked_missing): (Vec<f64>, Vec<f64>) = missing.into_iter().partition(storable);
         let range = numbers(variable, "valid_range");
+        let is_float = |name: &str| {
+            use AttributeValue as V;
+            matches!(
+                variable.attribute_value(name),
+                Some(Ok(V::Float(_) | V::Floats(_) | V::Double(_) | V::Doubles(_)))
+            )
+        };
+        let valid_is_unpacked = !float && ["valid_range", "valid_min", "valid_max"].into_iter().any(is_float);
         let low = numbers(variable, "valid_min").first().or(range.first()).copied().unwrap_or(f64::NEG_INFINITY);
         let high = numbers(variable, "valid_max").first().or(range.get(1)).copied().unwrap_or(f64::INFINITY);
         let (scale, offset) = (one("scale_factor", 1.0)?, one("add_offset", 0.0)?);
         if scale == 0.0 {
             return Err("scale_factor = 0".to_owned());
         }
-        let valid = if low <= high { (wrapped(low), wrapped(high)) } else { (f64::NEG_INFINITY, f64::INFINITY) };
-        Ok(Self { scale, offset, missing: missing.into_iter().map(wrapped).collect(), valid, wrap, float })
+        let valid = match low <= high {
+            true if valid_is_unpacked => (low, high),
+            true => (wrapped(low), wrapped(high)),
+            // limits that exclude everything, or are NaN
+            false => (f64::NEG_INFINITY, f64::INFINITY),
+        };
+        Ok(Self {
+            scale,
+            offset,
+            missing: missing.into_iter().map(wrapped).collect(),
+            unpacked_missing,
+            valid,
+            valid_is_unpacked,
+            wrap,
+            float,
+        })
     }
 
     /// The meaning of one stored number; NaN where it is missing.
     pub fn decode(&self, stored: f64) -> f64 {
         let stored = if stored < 0.0 { stored + self.wrap.unwrap_or(0.0) } else { stored };
         let missing = self.missing.iter().any(|&fill| stored == fill || (self.float && same_in_float32(stored, fill)));
-        if missing || (self.float && stored.abs() >= NEVER_WRITTEN) || stored < self.valid.0 || stored > self.valid.1 {
+        let value = stored * self.scale + self.offset;
+        let limited = if self.valid_is_unpacked { value } else { stored };
+        let invalid = limited < self.valid.0 || limited > self.valid.1;
+        if missing || invalid || (self.float && stored.abs() >= NEVER_WRITTEN) {
             return f64::NAN;
         }
-        stored * self.scale + self.offset
+        if self.unpacked_missing.iter().any(|&fill| same_in_float32(value, fill)) { f64::NAN } else { value }
+    }
+}
+
+/// What the netCDF library writes where nobody has written, for integers of two bytes and more; floating point is told by
+/// its size ([`NEVER_WRITTEN`]).
+fn default_fill(kind: &NcVariableType, unsigned: bool) -> Option<f64> {
+    match kind {
+        NcVariableType::Int(IntType::I16) if !unsigned => Some(-32_767.0),
+        NcVariableType::Int(IntType::I32) if !unsigned => Some(-2_147_483_647.0),
+        NcVariableType::Int(IntType::I64) => Some(-9_223_372_036_854_775_806.0),
+        NcVariableType::Int(IntType::U16) => Some(65_535.0),
+        NcVariableType::Int(IntType::U32) => Some(4_294_967_295.0),
+        NcVariableType::Int(IntType::U64) => Some(18_446_744_073_709_551_614.0),
+        _ => None,
     }
 }
 

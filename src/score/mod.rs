@@ -8,5 +8,5 @@
 mod table;
 mod verification;
 
-pub use table::{as_json, as_table};
+pub use table::{as_json, as_table, summary};
 pub use verification::{Cell, Pair, Score, Verification};

@@ -1,8 +1,11 @@
 //! Scores for people and for programs.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Score;
+use crate::atmos::LeadTime;
 
 /// One block per variable and level, one line per lead time.
 pub fn as_table(scores: &[Score], units: impl Fn(&str) -> String) -> String {
@@ -28,6 +31,24 @@ pub fn as_table(scores: &[Score], units: impl Fn(&str) -> String) -> String {
             acc,
             score.forecasts
         );
+    }
+    text
+}
+
+/// How far the forecasts are useful, in two lines: against persistence, and against climatology where there is one.
+pub fn summary(scores: &[Score]) -> String {
+    let better = scores.iter().filter(|score| score.rmse < score.persistence_rmse).count();
+    let mut text = format!("RMSE below persistence in {better} of {} cells (variable, level, lead)", scores.len());
+    let leads: BTreeSet<LeadTime> = scores.iter().map(|score| score.cell.lead).collect();
+    let skilful = |lead: &LeadTime| {
+        let mut cells = scores.iter().filter(|score| score.cell.lead == *lead);
+        cells.all(|score| score.climatology_rmse.is_some_and(|climatology| score.rmse < climatology))
+    };
+    if scores.iter().any(|score| score.climatology_rmse.is_some()) {
+        text += &match leads.iter().take_while(|lead| skilful(lead)).last() {
+            Some(lead) => format!("\nRMSE below climatology for every variable and level up to a lead of {lead}"),
+            None => "\nRMSE below climatology for every variable and level at no lead".to_owned(),
+        };
     }
     text
 }

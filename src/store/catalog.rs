@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use futures::TryStreamExt;
+use futures::future::ready;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::manifest::MANIFEST_FILE;
-use super::reader::read_manifest;
+use super::spec::is_path_part;
 use super::{Location, Manifest, StoreError};
 use crate::atmos::ReferenceTime;
 
@@ -19,6 +20,8 @@ pub struct ForecastPath {
     pub run_key: String,
 }
 
+/// Manifests that are read at the same time.
+const CONCURRENT_READS: usize = 16;
 const GROUP: &str = "forecast.zarr";
 
 impl ForecastPath {
@@ -40,14 +43,9 @@ impl FromStr for ForecastPath {
     /// Letters, digits, `.`, `_` and `-` only: what comes from outside becomes an object path.
     fn from_str(text: &str) -> Result<Self, String> {
         let error = || format!("{text:?} is no forecast; expected model/2026-11-23T0600Z/run-key");
-        let allowed = |part: &str| {
-            (1..=64).contains(&part.len())
-                && !part.starts_with('.')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
-            [model, time, run_key] if allowed(model) && allowed(run_key) => Ok(Self {
+            [model, time, run_key] if is_path_part(model) && is_path_part(run_key) => Ok(Self {
                 model: model.to_owned(),
                 reference_time: time.parse().map_err(|_| error())?,
                 run_key: run_key.to_owned(),
@@ -72,28 +70,27 @@ pub async fn list_forecasts(root: &Location) -> Result<Vec<(ForecastPath, Result
         }
     }
     found.sort_by(|a, b| (b.reference_time, &a.model, &a.run_key).cmp(&(a.reference_time, &b.model, &b.run_key)));
-    let mut forecasts = Vec::new();
-    for path in found {
-        match read_manifest(&path.location(root)).await {
-            Err(StoreError::NotFound(_)) => {} // deleted meanwhile, or not begun
-            manifest => forecasts.push((path, manifest)),
-        }
-    }
-    Ok(forecasts)
+    let reads = found.into_iter().map(|path| async move {
+        let manifest = Manifest::read(&path.location(root)).await.and_then(|(manifest, _)| manifest);
+        (path, manifest)
+    });
+    let forecasts = stream::iter(reads).buffered(CONCURRENT_READS);
+    // deleted meanwhile, or not begun
+    let there = forecasts.filter(|(_, manifest)| ready(!matches!(manifest, Err(StoreError::NotFound(_)))));
+    Ok(there.collect().await)
 }
 
 /// The forecasts anywhere below a place, or the one that lies there.
 pub async fn find_forecasts(place: &Location) -> Result<Vec<Location>, StoreError> {
-    if read_manifest(place).await.is_ok() {
-        return Ok(vec![place.clone()]);
+    match Manifest::read(place).await {
+        Ok(_) => return Ok(vec![place.clone()]),
+        Err(StoreError::NotFound(_)) => {}
+        Err(error) => return Err(error),
     }
     let failed = |error| StoreError::storage(format!("listing {place}"), error);
     let objects = place.store().list(None).map_ok(|object| object.location);
-    let manifests: Vec<_> = objects
-        .try_filter(|path| futures::future::ready(path.filename() == Some(MANIFEST_FILE)))
-        .try_collect()
-        .await
-        .map_err(failed)?;
+    let manifests: Vec<_> =
+        objects.try_filter(|path| ready(path.filename() == Some(MANIFEST_FILE))).try_collect().await.map_err(failed)?;
     let mut folders: Vec<String> = manifests
         .iter()
         .filter_map(|path| path.as_ref().strip_suffix(MANIFEST_FILE))

@@ -1,7 +1,5 @@
 //! What a caller can act on.
 
-use zarrs::array::ArrayError;
-
 /// Storage that does not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -19,6 +17,8 @@ pub enum StoreError {
     NotPublished { what: String, reason: String },
     #[error("{object} is damaged: {reason}; make the forecast again with --overwrite")]
     Corrupt { object: String, reason: String },
+    #[error("{what} cannot be published: {reason}")]
+    Invalid { what: String, reason: String },
     #[error("{what} cannot be packed: {reason}; use the float32 encoding")]
     Unpackable { what: String, reason: String },
     #[error("storage failed while {doing}: {source}; is there space left, and may this user write there?")]
@@ -31,13 +31,5 @@ impl StoreError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Storage { doing: doing.into(), source: source.into() }
-    }
-
-    /// Errors of the array library: bad bytes are damage, the rest is the storage below.
-    pub(super) fn from_array(object: impl Into<String>, error: ArrayError) -> Self {
-        match error {
-            ArrayError::StorageError(source) => Self::storage(format!("accessing {}", object.into()), source),
-            other => Self::Corrupt { object: object.into(), reason: other.to_string() },
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a forecast, or a store of forecasts, lies.
 
 use std::fmt;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -23,11 +23,20 @@ pub struct Location {
     name: String,
 }
 
+/// Environment variables that credentials come from, or that say where they are to be had.
+const S3_CREDENTIALS: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_METADATA_ENDPOINT",
+];
+
 impl Location {
     /// From a path, or a URL: `file://`, `s3://bucket/prefix` (endpoint, region and credentials from the `AWS_…`
     /// environment variables), `memory:` (for tests: empty, and gone with the process). Touches nothing yet.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
-        let error = |reason: String| StoreError::Location { location: text.to_owned(), reason };
+        let error = |reason: String| StoreError::Location { location: without_credentials(text), reason };
         if text.is_empty() {
             return Err(error("it is empty".to_owned()));
         }
@@ -41,15 +50,22 @@ impl Location {
                 Self::folder(&path).map_err(|reason| error(reason.to_string()))
             }
             "memory" => Ok(Self::new(Arc::new(InMemory::new()), text)),
+            "s3" if !url.username().is_empty() || url.password().is_some() => Err(error(
+                "credentials belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, not into a URL".to_owned(),
+            )),
             "s3" => {
                 let bucket = url.host_str().filter(|bucket| !bucket.is_empty());
                 let bucket = bucket.ok_or_else(|| error("the URL names no bucket".to_owned()))?;
                 // an endpoint on this machine is spoken to in plain HTTP
                 let endpoint = std::env::var("AWS_ENDPOINT_URL").or_else(|_| std::env::var("AWS_ENDPOINT"));
                 let plain = endpoint.is_ok_and(|endpoint| endpoint.starts_with("http://"));
+                // anonymous unless the environment says who asks: without this, the address where cloud machines find
+                // their credentials would be asked on every machine
+                let given = S3_CREDENTIALS.iter().any(|name| std::env::var_os(name).is_some());
                 let store = AmazonS3Builder::from_env()
                     .with_bucket_name(bucket)
                     .with_allow_http(plain)
+                    .with_skip_signature(!given)
                     .build()
                     .map_err(|reason| error(reason.to_string()))?;
                 let prefix = Path::from_url_path(url.path()).map_err(|reason| error(reason.to_string()))?;
@@ -65,21 +81,23 @@ impl Location {
     }
 
     fn folder(path: &FilePath) -> Result<Self, Box<dyn std::error::Error>> {
-        let absolute = std::path::absolute(path)?;
-        // the store's root must exist; the folder itself is only made when something is written
-        let store = LocalFileSystem::new();
-        let prefix = Path::from_absolute_path(&absolute)?;
         let name = path.display().to_string();
-        let name = name.trim_end_matches('/').to_owned();
-        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), folder: Some(absolute), name })
+        let name = if name.len() > 1 { name.trim_end_matches('/').to_owned() } else { name };
+        let folder = resolve(path)?;
+        // rooted at /, so that the folder need not exist; what is written is on the disk before it is told of
+        let store = LocalFileSystem::new().with_fsync(true);
+        let prefix = Path::from_absolute_path(&folder)?;
+        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), folder: Some(folder), name })
     }
 
-    /// The place `path` below this one.
+    /// The place `path` below this one. No path leads upwards: `..` is a name like any other.
     pub fn join(&self, path: &str) -> Self {
+        let path = Path::from(path);
+        let folder = |folder: &PathBuf| path.parts().fold(folder.clone(), |folder, part| folder.join(part.as_ref()));
         Self {
-            store: Arc::new(PrefixStore::new(self.store.clone(), Path::from(path))),
-            folder: self.folder.as_ref().map(|folder| folder.join(path)),
-            name: format!("{}/{path}", self.name),
+            folder: self.folder.as_ref().map(folder),
+            name: format!("{}/{path}", self.name.trim_end_matches('/')),
+            store: Arc::new(PrefixStore::new(self.store.clone(), path)),
         }
     }
 
@@ -102,5 +120,72 @@ impl fmt::Display for Location {
 impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Location({self})")
+    }
+}
+
+/// Absolute, without `.` and `..`: object paths have neither. Symbolic links are followed as far as the path exists.
+fn resolve(path: &FilePath) -> std::io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    let mut resolved = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => {
+                resolved = resolved.canonicalize()?;
+                resolved.pop();
+            }
+            other => resolved.push(other),
+        }
+    }
+    Ok(resolved)
+}
+
+/// `s3://key:secret@bucket` is refused, and must not be printed either.
+fn without_credentials(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &text[..scheme], &text[at..]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_in_every_spelling() {
+        let folder = |text: &str| Location::parse(text).unwrap().local_folder().unwrap().to_owned();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(folder("f.zarr"), here.join("f.zarr"));
+        assert_eq!(folder("./a/f.zarr/"), here.join("a/f.zarr"));
+        assert_eq!(folder("../f.zarr"), here.canonicalize().unwrap().parent().unwrap().join("f.zarr"));
+        assert_eq!(folder("/tmp/x y/Å#1~.zarr"), FilePath::new("/tmp/x y/Å#1~.zarr"));
+        assert_eq!(folder("file:///tmp/x%20y/f.zarr"), FilePath::new("/tmp/x y/f.zarr"));
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused_without_telling_secrets() {
+        for text in [
+            "",
+            "gopher://host/f.zarr",
+            "s3://",
+            "s3:///f.zarr",
+            "file://elsewhere/f.zarr",
+            "a\u{0}b",
+            "no/such/../../f",
+        ] {
+            assert!(matches!(Location::parse(text), Err(StoreError::Location { .. })), "{text:?}");
+        }
+        let told = Location::parse("s3://AKIA:topsecret@bucket/f.zarr").unwrap_err().to_string();
+        assert!(!told.contains("topsecret") && !told.contains("AKIA:"), "{told}");
+    }
+
+    #[test]
+    fn nothing_below_a_place_is_above_it() {
+        let place = Location::parse("/tmp/store").unwrap();
+        for path in ["../x", "a/../../x", "/x", "a//b"] {
+            let below = place.join(path);
+            assert!(below.local_folder().unwrap().starts_with("/tmp/store"), "{path}");
+            assert!(!below.local_folder().unwrap().components().any(|part| part == Component::ParentDir));
+        }
     }
 }

@@ -1,17 +1,22 @@
 //! `forecast.json`: which steps may be read.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, UpdateVersion};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::StoreError;
 use super::spec::{Encoding, ForecastSpec, Output};
+use super::{Location, StoreError};
 use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, Variable};
 
 /// Name of the manifest, beside the arrays.
 pub(super) const MANIFEST_FILE: &str = "forecast.json";
 const FORMAT: u32 = 1;
+/// A manifest is larger only if it is none.
+const MOST_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -30,10 +35,13 @@ pub struct StepRecord {
 }
 
 /// The manifest as it is stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     pub format: u32,
     pub run_key: String,
+    /// The writer's own name. Two writers never have the same, so each can tell its manifest from the other's.
+    #[serde(default)]
+    pub attempt: String,
     pub model: String,
     pub title: String,
     pub reference_time: ReferenceTime,
@@ -56,7 +64,8 @@ pub struct Manifest {
     pub provenance: Map<String, Value>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// An [`Output`] as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutputRecord {
     pub name: String,
     pub standard_name: String,
@@ -73,6 +82,7 @@ impl Manifest {
         Self {
             format: FORMAT,
             run_key: spec.run_key.clone(),
+            attempt: format!("{:016x}", RandomState::new().build_hasher().finish()),
             model: spec.model.clone(),
             title: spec.title.clone(),
             reference_time: spec.reference_time,
@@ -104,6 +114,23 @@ impl Manifest {
         }
     }
 
+    /// Reads the manifest of the forecast at this place, with what is needed to replace it conditionally.
+    pub(super) async fn read(location: &Location) -> Result<(Result<Self, StoreError>, UpdateVersion), StoreError> {
+        let object = format!("{location}/{MANIFEST_FILE}");
+        let failed = |error: object_store::Error| match error {
+            object_store::Error::NotFound { .. } => StoreError::NotFound(location.to_string()),
+            error => StoreError::storage(format!("reading {object}"), error),
+        };
+        let found = location.store().get(&Path::from(MANIFEST_FILE)).await.map_err(failed)?;
+        let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+        if found.meta.size > MOST_BYTES {
+            let reason = format!("{} bytes are no manifest", found.meta.size);
+            return Ok((Err(StoreError::Corrupt { object, reason }), version));
+        }
+        let bytes = found.bytes().await.map_err(failed)?;
+        Ok((Self::parse(&object, &bytes), version))
+    }
+
     pub(super) fn parse(object: &str, bytes: &[u8]) -> Result<Self, StoreError> {
         let corrupt = |reason: String| StoreError::Corrupt { object: object.to_owned(), reason };
         let manifest: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
@@ -121,6 +148,17 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Whether both describe the same arrays, so that one writer can go on where another stopped.
+    pub(super) fn same_contents(&self, other: &Self) -> bool {
+        self.run_key == other.run_key
+            && self.reference_time == other.reference_time
+            && self.lead_seconds == other.lead_seconds
+            && self.encoding == other.encoding
+            && self.latitude == other.latitude
+            && self.longitude == other.longitude
+            && self.outputs == other.outputs
+    }
+
     /// What the forecast holds.
     pub(super) fn spec(&self, object: &str) -> Result<ForecastSpec, StoreError> {
         let corrupt = |reason: String| StoreError::Corrupt { object: object.to_owned(), reason };
@@ -135,7 +173,7 @@ impl Manifest {
                 range: record.range,
             })
         });
-        Ok(ForecastSpec {
+        let spec = ForecastSpec {
             run_key: self.run_key.clone(),
             model: self.model.clone(),
             title: self.title.clone(),
@@ -146,6 +184,8 @@ impl Manifest {
             encoding: self.encoding,
             restart_states: self.restart_states,
             provenance: self.provenance.clone(),
-        })
+        };
+        spec.validate().map_err(|error| corrupt(error.to_string()))?;
+        Ok(spec)
     }
 }

@@ -6,15 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::packing::{Packing, Width};
+use super::shard::{self, Shape};
 use super::spec::{Encoding, ForecastSpec, Output};
 use crate::atmos::Level;
 
-/// Inner chunks have at most this many points a side: a map tile reads one to four of them.
-const MAP_CHUNK: usize = 96;
-/// Points a side of the inner chunks of the series copy.
-pub(super) const SERIES_CHUNK: usize = 16;
-/// Rows of one object of the series copy: bounds the memory that writing it takes.
-pub(super) const SERIES_BAND: usize = 128;
 /// IFS and most NWP models compute on a sphere of this radius, in m.
 const EARTH_RADIUS: f64 = 6_371_229.0;
 
@@ -25,107 +21,38 @@ pub(super) enum Copy {
     Series,
 }
 
-/// How one variable is packed: `value = integer × scale + offset`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Packing {
-    pub scale: f64,
-    pub offset: f64,
-    /// Bits of the integer: 16 or 32.
-    pub bits: u32,
-}
-
-impl Packing {
-    /// 16 bits where the output's range fits at its precision, else 32.
-    pub fn of(output: &Output) -> Self {
-        let (low, high) = output.range;
-        let offset = if (low + high).is_finite() {
-            ((low + high) / 2.0 / output.precision).round() * output.precision
-        } else {
-            0.0
-        };
-        let bits = if (high - low) / output.precision < 65_000.0 { 16 } else { 32 };
-        Self { scale: output.precision, offset, bits }
-    }
-
-    /// Stored where the value is missing; no value is packed to it.
-    pub fn fill(self) -> i64 {
-        if self.bits == 16 { i64::from(i16::MIN) } else { i64::from(i32::MIN) }
-    }
-
-    pub fn pack(self, value: f32) -> Option<i64> {
-        if value.is_nan() {
-            return Some(self.fill());
-        }
-        let packed = ((f64::from(value) - self.offset) / self.scale).round();
-        let limit = -self.fill() as f64 - 1.0;
-        (packed.abs() <= limit).then_some(packed as i64)
-    }
-
-    pub fn unpack(self, packed: i64) -> f32 {
-        if packed == self.fill() { f32::NAN } else { (packed as f64 * self.scale + self.offset) as f32 }
-    }
-}
-
 /// The arrays of a copy with their metadata, by name, and the group's attributes.
 pub(super) struct Documents {
     pub arrays: Vec<(String, Value)>,
-    /// Small arrays with their bytes (one chunk each).
+    /// The one chunk of each small array: path and bytes.
     pub coordinates: Vec<(String, Vec<u8>)>,
     pub group: Value,
-}
-
-/// Shape of one object (shard) and of its inner chunks, both `[1, lead, level?, rows, columns]` without the level for
-/// single-level variables.
-pub(super) fn chunk_shapes(spec: &ForecastSpec, output: &Output, copy: Copy) -> (Vec<u64>, Vec<u64>) {
-    let (h, w) = spec.grid.shape();
-    let split = |n: usize| n.div_ceil(n.div_ceil(MAP_CHUNK));
-    let (leads, inner, object) = match copy {
-        Copy::Map => (1, (split(h), split(w)), (h, w)),
-        Copy::Series => (spec.lead_times.len(), (SERIES_CHUNK, SERIES_CHUNK), (h.min(SERIES_BAND), w)),
-    };
-    let whole = |n: usize, chunk: usize| n.div_ceil(chunk) * chunk;
-    let shape = |rows: usize, columns: usize| {
-        let mut shape = vec![1, leads as u64];
-        shape.extend(has_levels(output).then_some(1));
-        shape.extend([rows as u64, columns as u64]);
-        shape
-    };
-    (shape(whole(object.0, inner.0), whole(object.1, inner.1)), shape(inner.0, inner.1))
 }
 
 pub(super) fn has_levels(output: &Output) -> bool {
     output.levels.iter().any(|level| level.dimension().is_some())
 }
 
-/// Shape of a variable: `[1, leads, levels?, H, W]`.
-pub(super) fn array_shape(spec: &ForecastSpec, output: &Output) -> Vec<u64> {
-    let (h, w) = spec.grid.shape();
-    let mut shape = vec![1, spec.lead_times.len() as u64];
-    shape.extend(has_levels(output).then_some(output.levels.len() as u64));
-    shape.extend([h as u64, w as u64]);
-    shape
-}
-
-/// Metadata of a variable's array.
-pub(super) fn variable_document(spec: &ForecastSpec, output: &Output, vertical: Option<&str>, copy: Copy) -> Value {
-    let (object, inner) = chunk_shapes(spec, output, copy);
-    let packing = (spec.encoding == Encoding::Packed).then(|| Packing::of(output));
-    let (data_type, size, fill) = match packing {
-        None => ("float32", 4, json!("NaN")),
-        Some(packing) if packing.bits == 16 => ("int16", 2, json!(packing.fill())),
-        Some(packing) => ("int32", 4, json!(packing.fill())),
+/// Metadata of a variable's array, `[reference_time, lead_time, level?, H, W]`.
+fn variable_document(spec: &ForecastSpec, output: &Output, vertical: Option<&str>, copy: Copy) -> Value {
+    let with_levels = |leads: usize, levels: usize, rows: usize, columns: usize| -> Vec<u64> {
+        let levels = has_levels(output).then_some(levels);
+        [1, leads].into_iter().chain(levels).chain([rows, columns]).map(|n| n as u64).collect()
     };
-    let bytes = json!({ "name": "bytes", "configuration": { "endian": "little" } });
-    let checksum = json!({ "name": "crc32c" });
-    let blosc = json!({ "name": "blosc", "configuration": {
-        "cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": size, "blocksize": 0
-    } });
-    let sharding = json!({ "name": "sharding_indexed", "configuration": {
-        "chunk_shape": inner,
-        "codecs": [bytes, blosc, checksum],
-        "index_codecs": [bytes, checksum],
-        "index_location": "end",
-    } });
+    let (h, w) = spec.grid.shape();
+    let shape = with_levels(spec.lead_times.len(), output.levels.len(), h, w);
+    let Shape { leads, rows, columns, chunk_rows, chunk_columns } = Shape::of(spec, copy);
+    let object = with_levels(leads, 1, rows, columns);
+    let chunk = with_levels(leads, 1, chunk_rows, chunk_columns);
+    let packing = (spec.encoding == Encoding::Packed).then(|| Packing::of(output));
+    let (data_type, fill) = match packing {
+        None => ("float32", json!("NaN")),
+        Some(packing) => match packing.width {
+            Width::Bits16 => ("int16", json!(packing.fill())),
+            Width::Bits32 => ("int32", json!(packing.fill())),
+        },
+    };
+    let sharding = shard::sharding_document(packing, &chunk);
     let [y, x] = spec.grid.dimensions();
     let mut dimensions = vec!["reference_time", "lead_time"];
     dimensions.extend(vertical);
@@ -136,14 +63,13 @@ pub(super) fn variable_document(spec: &ForecastSpec, output: &Output, vertical: 
         ("units", &output.variable.units),
     ]);
     attributes.insert("grid_mapping".into(), json!("crs"));
-    attributes.insert("cell_methods".into(), json!("lead_time: point"));
     attributes.insert("coordinates".into(), json!("valid_time"));
     if let Some(packing) = packing {
         attributes.insert("scale_factor".into(), json!(packing.scale));
         attributes.insert("add_offset".into(), json!(packing.offset));
         attributes.insert("_FillValue".into(), json!(packing.fill()));
     }
-    array_document(&array_shape(spec, output), data_type, &object, &fill, &json!([sharding]), &dimensions, attributes)
+    array_document(&shape, data_type, &object, &fill, &json!([sharding]), &dimensions, attributes)
 }
 
 fn array_document(
@@ -210,7 +136,7 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
         let chunk: Vec<u64> = shape.iter().map(|&n| n.max(1)).collect();
         arrays
             .push((name.to_owned(), array_document(shape, data_type, &chunk, &fill, &codecs, dimensions, attributes)));
-        coordinates.push((name.to_owned(), bytes));
+        coordinates.push((format!("{name}/c{}", "/0".repeat(shape.len())), bytes));
     };
     let float = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let integer = |values: &[i64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
@@ -307,36 +233,4 @@ fn vertical_attributes(level: &Level) -> Map<String, Value> {
         ("positive", positive),
         ("axis", "Z"),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::atmos::Variable;
-
-    fn output(range: (f64, f64), precision: f64) -> Output {
-        Output { variable: Variable::new("x", "", "", "1"), levels: vec![Level::Surface], precision, range }
-    }
-
-    #[test]
-    fn packing_keeps_the_precision_and_refuses_what_does_not_fit() {
-        for (range, precision, bits) in
-            [((150.0, 350.0), 0.01, 16), ((30_000.0, 120_000.0), 1.0, 32), ((-250.0, 250.0), 0.01, 16)]
-        {
-            let packing = Packing::of(&output(range, precision));
-            assert_eq!(packing.bits, bits);
-            for i in 0..=1000 {
-                let value = (range.0 + (range.1 - range.0) * f64::from(i) / 1000.0) as f32;
-                let back = packing.unpack(packing.pack(value).unwrap());
-                assert!(
-                    f64::from((back - value).abs()) <= 0.5001 * precision + f64::from(value.abs()) * 1e-7,
-                    "{value} {back}"
-                );
-                assert_eq!(packing.pack(back), packing.pack(value), "packing again changes nothing");
-            }
-            assert!(packing.unpack(packing.pack(f32::NAN).unwrap()).is_nan());
-            assert_eq!(packing.pack(f32::MAX), None);
-            assert_eq!(packing.pack(f32::INFINITY), None);
-        }
-    }
 }

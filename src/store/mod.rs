@@ -18,12 +18,16 @@
 
 mod array;
 mod catalog;
+mod claim;
 mod error;
 mod location;
 mod manifest;
 mod metadata;
+mod packing;
 mod reader;
+mod restart;
 mod series;
+mod shard;
 mod spec;
 mod writer;
 

@@ -1,38 +1,58 @@
 //! The second copy: all lead times of a point together.
 
-use futures::{StreamExt, TryStreamExt, stream};
+use std::sync::Arc;
 
-use super::array::VariableArray;
-use super::metadata::{Copy, SERIES_BAND};
-use super::reader::ForecastReader;
+use futures::{StreamExt, TryStreamExt, stream};
+use ndarray::{Array3, s};
+
+use super::array::{ObjectIndex, VariableArray};
+use super::metadata::Copy;
+use super::shard::{Part, Shape};
 use super::spec::ForecastSpec;
-use super::{Location, Manifest, StoreError};
+use super::{Location, StoreError};
 
 /// Its folder inside the forecast.
 pub(super) const FOLDER: &str = "series";
+/// Objects that are made at the same time: each takes as much memory as [`Shape::of`] bounds.
+const CONCURRENT_OBJECTS: usize = 2;
+/// Steps that are read at the same time.
+const CONCURRENT_READS: usize = 8;
 
-/// Reads every step back, band of rows by band of rows, and writes it with all leads together. Memory is bounded by one
-/// band of one field times the number of leads.
-pub(super) async fn write(location: &Location, spec: &ForecastSpec, manifest: &Manifest) -> Result<(), StoreError> {
-    let target = location.join(FOLDER);
-    let reader = ForecastReader::of(location, manifest, spec)?;
+/// Reads every step back, band of rows by band of rows, and writes it with all leads together.
+pub(super) async fn write(
+    location: &Location,
+    spec: &ForecastSpec,
+    steps: &[Arc<VariableArray>],
+) -> Result<(), StoreError> {
+    let series = VariableArray::all(&location.join(FOLDER), spec, Copy::Series)?;
+    let shape = Shape::of(spec, Copy::Series);
     let (h, w) = spec.grid.shape();
     let leads = spec.lead_times.len();
-    let jobs =
-        spec.fields().flat_map(|(output, level)| (0..h.div_ceil(SERIES_BAND)).map(move |band| (output, level, band)));
-    let jobs: Vec<(usize, usize, usize)> = jobs.collect();
-    let (reader, target, spec) = (&reader, &target, spec);
-    stream::iter(jobs.into_iter().map(|(output, level, band)| async move {
-        let rows = band * SERIES_BAND..h.min((band + 1) * SERIES_BAND);
-        let mut values = Vec::with_capacity(leads * rows.len() * w);
-        for lead in 0..leads {
-            values.extend(reader.array(output).read(lead..lead + 1, level, rows.clone(), 0..w).await?);
+    let objects = spec.fields().flat_map(|(output, level)| {
+        let bands =
+            move |lead| (0..h.div_ceil(shape.rows)).map(move |band| (output, ObjectIndex { lead, level, band }));
+        (0..leads.div_ceil(shape.leads)).flat_map(bands)
+    });
+    let objects: Vec<(usize, ObjectIndex)> = objects.collect();
+    let writes = objects.into_iter().map(|(output, index)| {
+        let (from, to) = (steps[output].clone(), series[output].clone());
+        let first = index.lead * shape.leads;
+        let leads = first..leads.min(first + shape.leads);
+        let rows = index.band * shape.rows..h.min((index.band + 1) * shape.rows);
+        async move {
+            let mut values = Array3::from_elem((leads.len(), rows.len(), w), f32::NAN);
+            let reads = leads.map(|lead| {
+                let part = Part { leads: lead..lead + 1, rows: rows.clone(), columns: 0..w };
+                let from = &from;
+                async move { from.read(index.level, part).await.map(|step| (lead, step)) }
+            });
+            let mut reads = stream::iter(reads).buffer_unordered(CONCURRENT_READS);
+            while let Some((lead, step)) = reads.try_next().await? {
+                values.slice_mut(s![lead - first..=lead - first, .., ..]).assign(&step);
+            }
+            drop(reads);
+            to.write(index, values).await
         }
-        let array = VariableArray::open(target, spec, output, Copy::Series)?;
-        array.write_object((0, level, band as u64), (leads, rows.len(), w), &values).await
-    }))
-    .buffer_unordered(2)
-    .try_collect::<Vec<()>>()
-    .await?;
-    Ok(())
+    });
+    stream::iter(writes).buffer_unordered(CONCURRENT_OBJECTS).try_collect().await
 }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::StoreError;
 use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, Variable};
 
 /// How values are stored.
@@ -67,7 +68,82 @@ pub struct ForecastSpec {
     pub provenance: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Names that the group uses itself, beside those of vertical dimensions.
+const RESERVED: [&str; 8] = [
+    "reference_time",
+    "lead_time",
+    "valid_time",
+    "latitude",
+    "longitude",
+    "crs",
+    super::series::FOLDER,
+    super::restart::FOLDER,
+];
+/// More points than any grid has (1 km around the globe would be 650 million, and is not one field on one machine).
+const MOST_POINTS: usize = 1 << 28;
+/// More steps than any forecast has.
+const MOST_LEADS: usize = 100_000;
+
+/// Whether a text may be part of an object's path: 1 to 128 letters, digits, `.`, `_` and `-`, not starting with a dot.
+pub(super) fn is_path_part(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.starts_with('.')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
 impl ForecastSpec {
+    /// What everything in this module relies on. Specifications come from model packages and from stored manifests, so
+    /// none is trusted before.
+    pub(super) fn validate(&self) -> Result<(), StoreError> {
+        let invalid = |what: String, reason: &str| Err(StoreError::Invalid { what, reason: reason.to_owned() });
+        if !is_path_part(&self.run_key) {
+            return invalid(
+                format!("run key {:?}", self.run_key),
+                "it may have letters, digits, '.', '_' and '-' only",
+            );
+        }
+        let leads = &self.lead_times;
+        if leads.first() != Some(&LeadTime::ZERO) || !leads.is_sorted_by(|a, b| a < b) || leads.len() > MOST_LEADS {
+            let reason = "lead times start with 0, the analysis, and ascend";
+            return invalid(format!("a forecast with {} lead times", leads.len()), reason);
+        }
+        let (h, w) = self.grid.shape();
+        if h.checked_mul(w).is_none_or(|points| points > MOST_POINTS) {
+            return invalid(format!("a grid of {h} × {w} points"), "it is larger than any that is known");
+        }
+        if self.outputs.is_empty() {
+            return invalid("a forecast without variables".to_owned(), "there is nothing in it");
+        }
+        for (i, output) in self.outputs.iter().enumerate() {
+            let name = &*output.variable.name;
+            let what = || format!("variable {name:?}");
+            let vertical = ["pressure", "height", "model_level"].iter().any(|&dimension| {
+                let number = name.strip_prefix(dimension).map(|rest| rest.trim_start_matches('_'));
+                number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+            });
+            if !is_path_part(name) || RESERVED.contains(&name) || vertical {
+                return invalid(what(), "the name is not allowed, or is that of a coordinate");
+            }
+            if self.outputs[..i].iter().any(|other| *other.variable.name == *name) {
+                return invalid(what(), "it is there twice");
+            }
+            let levels = &output.levels;
+            let kind = levels.first().map(Level::dimension);
+            if kind.is_none() || levels.iter().any(|level| Some(level.dimension()) != kind) {
+                return invalid(what(), "it has no levels, or levels of several kinds");
+            }
+            if (0..levels.len()).any(|i| levels[..i].contains(&levels[i]) || !levels[i].value().is_finite()) {
+                return invalid(what(), "it has a level twice, or a level that is not finite");
+            }
+            let (low, high) = output.range;
+            let finite = [low, high, output.precision].iter().all(|value| value.is_finite());
+            if !finite || low > high || output.precision <= 0.0 {
+                return invalid(what(), "its range or precision is not a range or a precision");
+            }
+        }
+        Ok(())
+    }
+
     /// Position of a variable and level: output, index on its vertical dimension.
     pub fn find(&self, variable: &str, level: Level) -> Option<(usize, usize)> {
         let output = self.outputs.iter().position(|output| &*output.variable.name == variable)?;

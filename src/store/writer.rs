@@ -3,26 +3,28 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use serde_json::{Map, Value};
 
-use super::array::VariableArray;
+use super::array::{ObjectIndex, VariableArray};
 use super::manifest::{MANIFEST_FILE, Manifest, RunState, StepRecord};
 use super::metadata::{self, Copy};
 use super::reader::ForecastReader;
 use super::spec::{Encoding, ForecastSpec};
-use super::{Location, StoreError, series};
+use super::{Location, StoreError, claim, restart, series};
 use crate::atmos::Field;
 
 /// Objects that are written at the same time.
-pub(super) const CONCURRENT_WRITES: usize = 8;
-const LOCK_FILE: &str = ".lock";
+const CONCURRENT_WRITES: usize = 8;
 
 /// The one process that writes a forecast.
+///
+/// On a local disk it holds a lock, and a second writer is refused. On other stores the manifest is only ever replaced if
+/// it is still this writer's own: whoever goes on with a forecast makes the manifest its own first, and an older writer
+/// that still lives gets [`StoreError::Busy`] when it publishes.
 pub struct ForecastWriter {
     location: Location,
     spec: Arc<ForecastSpec>,
@@ -30,8 +32,8 @@ pub struct ForecastWriter {
     manifest: Manifest,
     /// What the stored manifest must still be when it is replaced, on stores that can tell.
     version: Option<UpdateVersion>,
-    /// Held as long as this writer lives, on a local disk; the system releases it when the process dies.
-    _lock: Option<File>,
+    /// Held as long as this writer lives.
+    lock: Option<File>,
 }
 
 impl ForecastWriter {
@@ -42,72 +44,54 @@ impl ForecastWriter {
         spec: ForecastSpec,
         overwrite: bool,
     ) -> Result<Self, StoreError> {
-        let lock = lock(location)?;
-        let store = location.store();
-        let path = Path::from(MANIFEST_FILE);
-        let mut found = match store.get(&path).await {
-            Ok(result) => {
-                let version = UpdateVersion { e_tag: result.meta.e_tag.clone(), version: result.meta.version.clone() };
-                let bytes = result
-                    .bytes()
-                    .await
-                    .map_err(|error| StoreError::storage(format!("reading {location}/{path}"), error))?;
-                Some((bytes, version))
-            }
-            Err(object_store::Error::NotFound { .. }) => None,
-            Err(error) => return Err(StoreError::storage(format!("reading {location}/{path}"), error)),
-        };
-        if let Some((bytes, _)) = &found {
-            let other = Manifest::parse(&format!("{location}/{path}"), bytes);
-            let same = other.as_ref().is_ok_and(|manifest| manifest.run_key == spec.run_key);
-            if !same && !overwrite {
-                let found = match other {
-                    Ok(manifest) => {
-                        format!("a forecast of {} from {} (another run key)", manifest.model, manifest.reference_time)
-                    }
-                    Err(error) => error.to_string(),
-                };
-                return Err(StoreError::AlreadyExists { location: location.to_string(), found });
-            }
-            if overwrite {
-                clear(location).await?;
-                found = None;
-            }
-        } else if let Some(other) = first_object(location).await? {
-            return Err(StoreError::AlreadyExists {
-                location: location.to_string(),
-                found: format!("{other} and no forecast.json"),
-            });
-        }
-
-        let spec = Arc::new(spec);
-        let arrays = (0..spec.outputs.len())
-            .map(|output| VariableArray::open(location, &spec, output, Copy::Map).map(Arc::new))
-            .collect::<Result<_, _>>()?;
-        let mut writer = Self {
-            location: location.clone(),
-            manifest: Manifest::new(&spec),
-            spec,
-            arrays,
-            version: None,
-            _lock: lock,
-        };
-        match found {
-            Some((bytes, version)) => {
-                writer.manifest = Manifest::parse(&format!("{location}/{path}"), &bytes)?;
-                writer.version = Some(version);
-                if writer.manifest.state == RunState::Failed {
-                    writer.manifest.state = RunState::Running;
-                    writer.manifest.reason = None;
+        spec.validate()?;
+        // before the lock file, which would be the first thing of ours there
+        claim::refuse_foreign(location).await?;
+        let lock = claim::lock(location)?;
+        let mut manifest = Manifest::new(&spec);
+        let version = match Manifest::read(location).await {
+            Ok((found, version)) => {
+                let resumed = found.as_ref().is_ok_and(|found| found.same_contents(&manifest));
+                if !overwrite && !resumed {
+                    let found = match found {
+                        Ok(found) if found.run_key == manifest.run_key => "the same run with other contents".to_owned(),
+                        Ok(found) => {
+                            format!("a forecast of {} from {} (another run)", found.model, found.reference_time)
+                        }
+                        Err(error) => error.to_string(),
+                    };
+                    return Err(StoreError::AlreadyExists { location: location.to_string(), found });
                 }
+                match found {
+                    Ok(found) if !overwrite => manifest = Manifest { attempt: manifest.attempt, ..found },
+                    Err(error) if !claim::is_group(location).await? => return Err(error),
+                    _ => {}
+                }
+                Some(version)
             }
-            // first of all: from now on this place is a forecast, and another attempt knows whose
-            None => writer.write_manifest().await?,
+            Err(StoreError::NotFound(_)) => {
+                claim::refuse_foreign(location).await?;
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let arrays = VariableArray::all(location, &spec, Copy::Map)?;
+        let spec = Arc::new(spec);
+        let mut writer = Self { location: location.clone(), spec, arrays, manifest, version, lock };
+        if writer.manifest.state == RunState::Done {
+            claim::clear(location, Some(restart::FOLDER)).await?;
+            return Ok(writer);
         }
-        if writer.manifest.state != RunState::Done {
-            let provenance = writer.manifest.provenance.clone();
-            writer.write_documents(Copy::Map, &provenance).await?;
+        // first of all: from now on this place is this writer's, and readers trust nothing that lay here before
+        writer.manifest.state = RunState::Running;
+        writer.manifest.reason = None;
+        writer.write_manifest().await?;
+        if writer.manifest.steps_complete == 0 {
+            claim::clear(location, None).await?;
         }
+        claim::sweep(location)?;
+        let provenance = writer.manifest.provenance.clone();
+        writer.write_documents(Copy::Map, &provenance).await?;
         Ok(writer)
     }
 
@@ -121,20 +105,22 @@ impl ForecastWriter {
     }
 
     /// The fields of a published step, bit for bit as they were given to [`Self::write_step`], in the order of the outputs.
+    /// A packed forecast has them for the last [`ForecastSpec::restart_states`] steps only, and none once it is done.
     pub async fn restart_fields(&self, step: usize) -> Result<Vec<Array2<f32>>, StoreError> {
-        let fields = if self.spec.encoding == Encoding::Packed {
-            self.read_restart(step).await?
-        } else {
-            ForecastReader::of(&self.location, &self.manifest, &self.spec)?.step(step).await?
+        let Some(record) = self.manifest.steps.get(step) else {
+            let (complete, total) = (self.manifest.steps_complete, self.manifest.steps_total);
+            let reason = format!("{complete} of {total} steps are published so far");
+            return Err(StoreError::NotPublished { what: format!("step {step}"), reason });
         };
-        let expected = self.manifest.steps[step].crc32c;
-        let found = checksum(fields.iter());
+        let fields = match self.spec.encoding {
+            Encoding::Packed => restart::read(&self.location, &self.spec, step).await?,
+            Encoding::Float32 => ForecastReader::of(&self.location, &self.manifest, &self.spec)?.step(step).await?,
+        };
+        let (expected, found) = (record.crc32c, checksum(fields.iter()));
         if found != expected {
             let object = format!("step {step} of {}", self.location);
-            return Err(StoreError::Corrupt {
-                object,
-                reason: format!("checksum {found:08x} where the manifest says {expected:08x}"),
-            });
+            let reason = format!("checksum {found:08x} where the manifest says {expected:08x}");
+            return Err(StoreError::Corrupt { object, reason });
         }
         Ok(fields)
     }
@@ -142,74 +128,78 @@ impl ForecastWriter {
     /// Publishes the next step. `fields` are all variables on all levels, in the order of the outputs.
     pub async fn write_step(&mut self, fields: &[Field]) -> Result<(), StoreError> {
         let step = self.manifest.steps_complete;
-        let positions: Vec<(usize, usize)> = self.spec.fields().collect();
-        let wrong = |reason: String| StoreError::NotPublished { what: format!("step {step}"), reason };
-        if step >= self.spec.lead_times.len() || fields.len() != positions.len() {
-            return Err(wrong(format!(
-                "{} fields given, {} expected, {} steps in all",
-                fields.len(),
-                positions.len(),
-                self.spec.lead_times.len()
-            )));
-        }
-        for (field, &(output, level)) in fields.iter().zip(&positions) {
-            let output = &self.spec.outputs[output];
-            if field.variable().name != output.variable.name || field.level() != output.levels[level] {
-                return Err(wrong(format!(
-                    "{} {} given where {} {} is due",
-                    field.variable().name,
-                    field.level(),
-                    output.variable.name,
-                    output.levels[level]
-                )));
-            }
-        }
-        let (h, w) = self.spec.grid.shape();
+        let positions = self.positions_of(step, fields)?;
         let writes = fields.iter().zip(positions).map(|(field, (output, level))| {
             let array = self.arrays[output].clone();
-            let values: Vec<f32> = field.values().iter().copied().collect();
-            // encoding is work for the processor: spread over the runtime's threads
-            async move {
-                tokio::spawn(async move { array.write_object((step as u64, level, 0), (1, h, w), &values).await })
-                    .await
-                    .map_err(|error| StoreError::storage("writing a step", error))?
-            }
+            let index = ObjectIndex { lead: step, level, band: 0 };
+            // copied when its turn comes, not all at once
+            async move { array.write(index, field.values().clone().insert_axis(Axis(0))).await }
         });
-        stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<Vec<()>>().await?;
-        if self.spec.encoding == Encoding::Packed {
-            self.write_restart(step, fields).await?;
+        stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
+        let packed = self.spec.encoding == Encoding::Packed;
+        if packed {
+            restart::write(&self.location, step, fields).await?;
         }
         let crc32c = checksum(fields.iter().map(Field::values));
         self.manifest.steps.push(StepRecord { lead_seconds: self.spec.lead_times[step].seconds(), crc32c });
         self.manifest.steps_complete += 1;
         self.write_manifest().await?;
-        if self.spec.encoding == Encoding::Packed
-            && let Some(old) = step.checked_sub(self.spec.restart_states)
-        {
-            self.delete(&restart_path(old)).await?;
+        if packed && let Some(old) = step.checked_sub(self.spec.restart_states.max(1)) {
+            self.delete(&restart::path(old)).await?;
         }
         Ok(())
     }
 
+    /// Output and level of each field, if they are what is due.
+    fn positions_of(&self, step: usize, fields: &[Field]) -> Result<Vec<(usize, usize)>, StoreError> {
+        let invalid = |reason: String| StoreError::Invalid { what: format!("step {step}"), reason };
+        let Some(&lead) = self.spec.lead_times.get(step) else {
+            return Err(invalid("all steps are published".to_owned()));
+        };
+        let valid_time = self.spec.reference_time + lead;
+        let positions: Vec<(usize, usize)> = self.spec.fields().collect();
+        if fields.len() != positions.len() {
+            return Err(invalid(format!("{} fields given where {} are due", fields.len(), positions.len())));
+        }
+        for (field, &(output, level)) in fields.iter().zip(&positions) {
+            let output = &self.spec.outputs[output];
+            let (name, found) = (&field.variable().name, field.level());
+            let (due_name, due) = (&output.variable.name, output.levels[level]);
+            if name != due_name || found != due {
+                return Err(invalid(format!("{name} {found} given where {due_name} {due} is due")));
+            }
+            if field.valid_time() != valid_time {
+                return Err(invalid(format!("{name} {found} is for {}, not {valid_time}", field.valid_time())));
+            }
+            if !Arc::ptr_eq(field.grid(), &self.spec.grid) && !field.grid().same_points(&self.spec.grid) {
+                return Err(invalid(format!("{name} {found} is on {}, not {}", field.grid(), self.spec.grid)));
+            }
+        }
+        Ok(positions)
+    }
+
     /// After the last step: the series copy, what is only known at the end, and the manifest that says done.
     pub async fn finish(&mut self, provenance: Map<String, Value>) -> Result<(), StoreError> {
-        if self.manifest.state == RunState::Done {
+        let Manifest { state, steps_complete, steps_total, .. } = self.manifest;
+        if state == RunState::Done {
             return Ok(());
         }
-        series::write(&self.location, &self.spec, &self.manifest).await?;
-        self.manifest.provenance.extend(provenance);
-        let provenance = self.manifest.provenance.clone();
+        if steps_complete < steps_total {
+            let reason = format!("{steps_complete} of {steps_total} steps are published so far");
+            return Err(StoreError::Invalid { what: "the end of the forecast".to_owned(), reason });
+        }
+        series::write(&self.location, &self.spec, &self.arrays).await?;
+        let mut provenance = provenance;
+        for (key, value) in &self.manifest.provenance {
+            provenance.entry(key.clone()).or_insert_with(|| value.clone());
+        }
         self.write_documents(Copy::Series, &provenance).await?;
         self.write_documents(Copy::Map, &provenance).await?;
+        self.manifest.provenance = provenance;
         self.manifest.series = true;
         self.manifest.state = RunState::Done;
         self.write_manifest().await?;
-        if self.spec.encoding == Encoding::Packed {
-            for step in self.manifest.steps_total.saturating_sub(self.spec.restart_states)..self.manifest.steps_total {
-                self.delete(&restart_path(step)).await?;
-            }
-        }
-        Ok(())
+        claim::clear(&self.location, Some(restart::FOLDER)).await
     }
 
     /// Says why the run stopped. What was published stays readable.
@@ -225,13 +215,8 @@ impl ForecastWriter {
             Copy::Series => self.location.join(series::FOLDER),
         };
         let documents = metadata::documents(&self.spec, copy, provenance);
-        let text = |value: &Value| serde_json::to_vec_pretty(value).unwrap_or_default();
-        let mut objects: Vec<(String, Vec<u8>)> = Vec::new();
-        for (name, bytes) in documents.coordinates {
-            let dimensions = documents.arrays.iter().find(|(other, _)| *other == name);
-            let rank = dimensions.and_then(|(_, document)| document["shape"].as_array()).map_or(0, Vec::len);
-            objects.push((format!("{name}/c{}", "/0".repeat(rank)), bytes));
-        }
+        let text = |value: &Value| format!("{value:#}").into_bytes();
+        let mut objects = documents.coordinates;
         objects.extend(documents.arrays.iter().map(|(name, document)| (format!("{name}/zarr.json"), text(document))));
         stream::iter(objects.into_iter().map(|(path, bytes)| put(&location, path, bytes)))
             .buffer_unordered(CONCURRENT_WRITES)
@@ -243,61 +228,38 @@ impl ForecastWriter {
 
     /// Replaces the manifest as one, and only if nobody else did meanwhile.
     async fn write_manifest(&mut self) -> Result<(), StoreError> {
-        let text = serde_json::to_vec_pretty(&self.manifest).unwrap_or_default();
+        let object = format!("{}/{MANIFEST_FILE}", self.location);
+        let failed = |error: object_store::Error| StoreError::storage(format!("writing {object}"), error);
+        let text =
+            serde_json::to_vec_pretty(&self.manifest).map_err(|error| StoreError::storage("writing JSON", error))?;
+        let mode = match (&self.lock, &self.version) {
+            (Some(_), _) => PutMode::Overwrite, // the lock guards it; local disks know no conditional put
+            (None, None) => PutMode::Create,
+            (None, Some(version)) => PutMode::Update(version.clone()),
+        };
         let path = Path::from(MANIFEST_FILE);
-        let mode = match (&self.version, &self._lock) {
-            (None, _) => PutMode::Create,
-            (Some(_), Some(_)) => PutMode::Overwrite, // the lock guards it; local disks know no conditional put
-            (Some(version), None) => PutMode::Update(version.clone()),
-        };
         let options = PutOptions { mode, ..Default::default() };
-        match self.location.store().put_opts(&path, PutPayload::from(text), options).await {
-            Ok(result) => {
-                self.version = Some(UpdateVersion { e_tag: result.e_tag, version: result.version });
-                Ok(())
-            }
+        let version = match self.location.store().put_opts(&path, PutPayload::from(text), options).await {
+            Ok(result) => UpdateVersion { e_tag: result.e_tag, version: result.version },
+            // it may be this very manifest: the store did what was asked, its answer was lost, and the request was repeated
             Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => {
-                Err(StoreError::Busy(self.location.to_string()))
+                match Manifest::read(&self.location).await? {
+                    (Ok(stored), version) if stored == self.manifest => version,
+                    _ => return Err(StoreError::Busy(self.location.to_string())),
+                }
             }
-            Err(error) => Err(StoreError::storage(format!("writing {}/{path}", self.location), error)),
-        }
-    }
-
-    async fn write_restart(&self, step: usize, fields: &[Field]) -> Result<(), StoreError> {
-        let bytes =
-            fields.iter().flat_map(|field| field.values().iter().flat_map(|value| value.to_le_bytes())).collect();
-        put(&self.location, restart_path(step), bytes).await
-    }
-
-    async fn read_restart(&self, step: usize) -> Result<Vec<Array2<f32>>, StoreError> {
-        let path = restart_path(step);
-        let object = format!("{}/{path}", self.location);
-        let corrupt = |reason: String| StoreError::Corrupt { object: object.clone(), reason };
-        let result = self.location.store().get(&Path::from(path)).await.map_err(|error| corrupt(error.to_string()))?;
-        let bytes: Bytes =
-            result.bytes().await.map_err(|error| StoreError::storage(format!("reading {object}"), error))?;
-        let (h, w) = self.spec.grid.shape();
-        let count = self.spec.fields().count();
-        if bytes.len() != count * h * w * 4 {
-            return Err(corrupt(format!("{} bytes where {} are due", bytes.len(), count * h * w * 4)));
-        }
-        let field = |bytes: &[u8]| {
-            let values = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
-            Array2::from_shape_vec((h, w), values).map_err(|error| corrupt(error.to_string()))
+            Err(error) => return Err(failed(error)),
         };
-        bytes.chunks_exact(h * w * 4).map(field).collect()
+        self.version = Some(version);
+        Ok(())
     }
 
-    async fn delete(&self, path: &str) -> Result<(), StoreError> {
-        match self.location.store().delete(&Path::from(path)).await {
+    async fn delete(&self, path: &Path) -> Result<(), StoreError> {
+        match self.location.store().delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(StoreError::storage(format!("deleting {}/{path}", self.location), error)),
         }
     }
-}
-
-fn restart_path(step: usize) -> String {
-    format!("restart/{step}")
 }
 
 /// CRC-32C of the values, little-endian, one field after the other.
@@ -315,43 +277,4 @@ fn checksum<'a>(fields: impl Iterator<Item = &'a Array2<f32>>) -> u32 {
 async fn put(location: &Location, path: String, bytes: Vec<u8>) -> Result<(), StoreError> {
     let result = location.store().put(&Path::from(path.as_str()), PutPayload::from(bytes)).await;
     result.map(drop).map_err(|error| StoreError::storage(format!("writing {location}/{path}"), error))
-}
-
-/// Makes the folder and takes its lock; nothing on other stores, where the conditional put of the manifest guards.
-fn lock(location: &Location) -> Result<Option<File>, StoreError> {
-    let Some(folder) = location.local_folder() else { return Ok(None) };
-    let failed = |error: std::io::Error| StoreError::storage(format!("making the folder {}", folder.display()), error);
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let file = File::create(folder.join(LOCK_FILE)).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Busy(location.to_string())),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-/// Something that lies at this place and is not ours.
-async fn first_object(location: &Location) -> Result<Option<Path>, StoreError> {
-    let failed = |error| StoreError::storage(format!("listing {location}"), error);
-    let mut listed = location.store().list(None);
-    while let Some(object) = listed.try_next().await.map_err(failed)? {
-        if object.location.as_ref() != LOCK_FILE {
-            return Ok(Some(object.location));
-        }
-    }
-    Ok(None)
-}
-
-/// Deletes a forecast: its manifest last, so that an interrupted deletion can be taken up again.
-async fn clear(location: &Location) -> Result<(), StoreError> {
-    let failed = |error| StoreError::storage(format!("deleting the forecast at {location}"), error);
-    let objects: Vec<Path> =
-        location.store().list(None).map_ok(|object| object.location).try_collect().await.map_err(failed)?;
-    let (last, rest): (Vec<Path>, Vec<Path>) =
-        objects.into_iter().filter(|path| path.as_ref() != LOCK_FILE).partition(|path| path.as_ref() == MANIFEST_FILE);
-    for paths in [rest, last] {
-        let deletions = location.store().delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
-        deletions.try_collect::<Vec<Path>>().await.map_err(failed)?;
-    }
-    Ok(())
 }

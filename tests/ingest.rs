@@ -1,0 +1,804 @@
+//! Ingest: files that these tests write, and real ones by many producers.
+//!
+//! The real files lie outside the project, at `../shared/real-data` (or where `VEJR_REAL_DATA` says); without them their
+//! tests say that they were skipped.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use vejr::atmos::{Analysis, Grid, GridKind, LeadTime, Level, ValidTime, Variable, known_variable};
+use vejr::ingest::{IngestError, Inventory, Recognition, Request};
+
+fn time(text: &str) -> ValidTime {
+    text.parse().unwrap()
+}
+
+fn ours(name: &str) -> Variable {
+    known_variable(name).unwrap().into()
+}
+
+fn request(fields: &[(&str, Level)], times: &[&str]) -> Request {
+    Request {
+        fields: fields.iter().map(|(name, level)| (ours(name), *level)).collect(),
+        times: times.iter().map(|text| time(text)).collect(),
+        grid: None,
+    }
+}
+
+fn open(paths: &[&Path]) -> Result<Inventory, IngestError> {
+    Inventory::open(&paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>())
+}
+
+fn read(path: &Path, fields: &[(&str, Level)], times: &[&str]) -> Result<Analysis, IngestError> {
+    open(&[path])?.read(&request(fields, times))
+}
+
+fn values(analysis: &Analysis, name: &str, level: Level) -> Vec<f32> {
+    let at = analysis.valid_times()[0];
+    analysis.get(at, name, level).unwrap().values().iter().copied().collect()
+}
+
+/// A file being written: 3 latitudes from the north, 4 longitudes around the globe, two levels, two times.
+struct Draft {
+    folder: TempDir,
+    file: Option<netcdf::FileMut>,
+}
+
+const T500: &[(&str, Level)] = &[("t", Level::Pressure(500.0))];
+const NOON: &str = "2020-01-05T12:00Z";
+
+impl Draft {
+    fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = netcdf::create(folder.path().join("draft.nc")).unwrap();
+        Self { folder, file: Some(file) }
+    }
+
+    fn new() -> Self {
+        let mut draft = Self::empty();
+        draft.axis("latitude", &[10.0, 0.0, -10.0], &[("units", "degrees_north")]);
+        draft.axis("longitude", &[0.0, 90.0, 180.0, 270.0], &[("units", "degrees_east")]);
+        draft.axis("level", &[500.0, 850.0], &[("units", "hPa")]);
+        draft.axis("time", &[0.0, 6.0], &[("units", "hours since 2020-01-05 12:00:00")]);
+        draft
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("draft.nc")
+    }
+
+    fn file(&mut self) -> &mut netcdf::FileMut {
+        self.file.as_mut().unwrap()
+    }
+
+    fn axis(&mut self, name: &str, values: &[f64], attributes: &[(&str, &str)]) {
+        self.file().add_dimension(name, values.len()).unwrap();
+        self.data(name, &[name], values, attributes);
+    }
+
+    fn data<T: netcdf::NcTypeDescriptor + Copy>(
+        &mut self,
+        name: &str,
+        dimensions: &[&str],
+        values: &[T],
+        attributes: &[(&str, &str)],
+    ) {
+        let mut variable = self.file().add_variable::<T>(name, dimensions).unwrap();
+        for (name, value) in attributes {
+            variable.put_attribute(name, *value).unwrap();
+        }
+        variable.put_values(values, ..).unwrap();
+    }
+
+    fn number<T: Into<netcdf::AttributeValue>>(&mut self, variable: &str, name: &str, value: T) {
+        self.file().variable_mut(variable).unwrap().put_attribute(name, value).unwrap();
+    }
+
+    /// Values 200, 201, … in the order of the file.
+    fn counted(&mut self, name: &str, dimensions: &[&str], attributes: &[(&str, &str)]) {
+        let length = |name: &&str| self.file.as_ref().unwrap().dimension_len(name).unwrap();
+        let n: usize = dimensions.iter().map(length).product();
+        let values: Vec<f32> = (0..n).map(|i| 200.0 + i as f32).collect();
+        self.data(name, dimensions, &values, attributes);
+    }
+
+    /// Written out.
+    fn done(&mut self) -> PathBuf {
+        self.file.take().unwrap().close().unwrap();
+        self.path()
+    }
+
+    fn read(&mut self, fields: &[(&str, Level)], times: &[&str]) -> Result<Analysis, IngestError> {
+        let path = self.done();
+        read(&path, fields, times)
+    }
+}
+
+const TEMPERATURE: &[(&str, &str)] = &[("standard_name", "air_temperature"), ("units", "K")];
+
+fn assert_said(error: &IngestError, words: &[&str]) {
+    let text = error.to_string();
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn packed_integers_of_every_type_and_sign() {
+    fn check<T: netcdf::NcTypeDescriptor + Copy + Into<netcdf::AttributeValue>>(
+        stored: [T; 12],
+        scale: f64,
+        offset: f64,
+        expected: [f32; 12],
+    ) {
+        let mut draft = Draft::new();
+        draft.data("t", &["latitude", "longitude"], &stored, TEMPERATURE);
+        draft.number("t", "scale_factor", scale);
+        draft.number("t", "add_offset", offset);
+        let path = draft.done();
+        let (inventory, problems) = Inventory::survey(&[path]);
+        assert!(problems.is_empty(), "{problems:?}");
+        let (file, variable) = inventory.variables().next().unwrap();
+        let range = inventory.range(file, variable).unwrap();
+        let (low, high) = expected.iter().fold((f32::MAX, f32::MIN), |(a, b), &v| (a.min(v), b.max(v)));
+        assert_eq!((range.low, range.high, range.valid), (low, high, 12));
+    }
+    let expected = [250., 249., 248., 247., 246., 245., 244., 243., 242., 241., 240., 239.];
+    check::<i16>([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22], -0.5, 250.0, expected);
+    check::<i8>([-11, -10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0], -1.0, 239.0, expected);
+    check::<i32>([-11, -10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0], -1.0, 239.0, expected);
+    check::<u8>([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], -1.0, 250.0, expected);
+    check::<u16>([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], -1.0, 250.0, expected);
+    check::<i64>([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], -1.0, 250.0, expected);
+}
+
+#[test]
+fn unsigned_bytes_in_a_signed_type() {
+    let mut draft = Draft::new();
+    draft.data::<i8>("t", &["latitude", "longitude"], &[-1, -2, 0, 1, 2, 3, 4, 5, 6, 7, 8, 100], TEMPERATURE);
+    draft.number("t", "_Unsigned", "true");
+    let path = draft.done();
+    let inventory = open(&[&path]).unwrap();
+    let (file, variable) = inventory.variables().next().unwrap();
+    let range = inventory.range(file, variable).unwrap();
+    assert_eq!((range.low, range.high), (0.0, 255.0));
+}
+
+#[test]
+fn missing_values_in_every_form_are_missing() {
+    // stored, attribute, its value: the third point is missing by each of them
+    let cases: &[(&str, Option<netcdf::AttributeValue>, f32)] = &[
+        ("_FillValue", Some((-999.0f32).into()), -999.0),
+        ("missing_value", Some((-999.0f64).into()), -999.0),
+        ("missing_value", Some(netcdf::AttributeValue::Floats(vec![-1.0, -999.0])), -999.0),
+        ("valid_min", Some(100.0f32.into()), 3.0),
+        ("valid_range", Some(netcdf::AttributeValue::Floats(vec![100.0, 400.0])), 1e20),
+        ("by default", None, 9.969_21e36),
+        ("by default", None, f32::NAN),
+        ("missing_value", Some((-9.969_21e36f32).into()), -9.969_21e36),
+    ];
+    for (name, value, stored) in cases {
+        let mut draft = Draft::new();
+        let mut field = [250.0f32; 12];
+        field[2] = *stored;
+        let mut variable = draft.file().add_variable::<f32>("t", &["latitude", "longitude"]).unwrap();
+        if let Some(value) = value {
+            variable.put_attribute(name, value.clone()).unwrap();
+        }
+        variable.put_attribute("units", "K").unwrap();
+        variable.put_attribute("standard_name", "air_temperature").unwrap();
+        variable.put_attribute("coordinates", "height when").unwrap();
+        variable.put_values(&field, ..).unwrap();
+        draft.data("height", &[], &[2.0], &[("units", "m"), ("standard_name", "height")]);
+        draft.data("when", &[], &[0.0], &[("units", "hours since 2020-01-05 12:00"), ("standard_name", "time")]);
+        let error = draft.read(&[("t2m", Level::Surface)], &[NOON]).unwrap_err();
+        assert_said(&error, &["t2m", "1 of 12 values missing", "10.00 °N 180.00 °E", "a complete field"]);
+    }
+}
+
+#[test]
+fn every_order_of_axes_gives_the_same_field() {
+    // the same physical field, written in several ways: value = 200 + 10 × row from the north + column from Greenwich
+    let expected: Vec<f32> =
+        (0..3).flat_map(|row| (0..4).map(move |column| 200.0 + 10.0 * row as f32 + column as f32)).collect();
+    let latitudes = [[10.0, 0.0, -10.0], [-10.0, 0.0, 10.0]];
+    let longitudes: [&[f64]; 5] = [
+        &[0.0, 90.0, 180.0, 270.0],
+        &[-180.0, -90.0, 0.0, 90.0],
+        &[270.0, 180.0, 90.0, 0.0],
+        &[0.0, 90.0, 180.0, 270.0, 360.0],
+        &[-180.0, -90.0, 0.0, 90.0, 180.0],
+    ];
+    let orders: [&[&str]; 4] = [
+        &["time", "level", "latitude", "longitude"],
+        &["level", "longitude", "latitude", "time"],
+        &["longitude", "latitude", "level", "time"],
+        &["latitude", "time", "longitude", "level"],
+    ];
+    for latitude in latitudes {
+        for longitude in longitudes {
+            for order in orders {
+                let mut draft = Draft::empty();
+                draft.axis("latitude", &latitude, &[("standard_name", "latitude")]);
+                draft.axis("longitude", longitude, &[("axis", "X"), ("units", "degrees_east")]);
+                draft.axis("level", &[85_000.0, 50_000.0], &[("units", "Pa")]);
+                draft.axis("time", &[0.0, 0.25], &[("units", "days since 2020-01-05T12:00:00Z")]);
+                let lengths: Vec<usize> = order.iter().map(|name| draft.file().dimension_len(name).unwrap()).collect();
+                let mut data = Vec::new();
+                for i in 0..lengths.iter().product::<usize>() {
+                    let mut rest = i;
+                    let mut index = std::collections::BTreeMap::new();
+                    for (name, length) in order.iter().zip(&lengths).rev() {
+                        index.insert(*name, rest % length);
+                        rest /= length;
+                    }
+                    let row = ((10.0 - latitude[index["latitude"]]) / 10.0) as f32;
+                    let column = (longitude[index["longitude"]].rem_euclid(360.0) / 90.0) as f32;
+                    // other levels and times would be seen
+                    let other = (1 - index["level"]) as f32 + 2.0 * index["time"] as f32;
+                    data.push(200.0 + 10.0 * row + column + 50.0 * other);
+                }
+                draft.data("temperature", order, &data, TEMPERATURE);
+                let analysis = draft.read(T500, &[NOON]).unwrap();
+                assert_eq!(values(&analysis, "t", T500[0].1), expected, "{latitude:?} {longitude:?} {order:?}");
+                assert_eq!(analysis.grid().shape(), (3, 4));
+                assert_eq!(analysis.grid().longitude(), [0.0, 90.0, 180.0, 270.0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_meridian_that_comes_twice_with_different_values_is_a_problem() {
+    let mut draft = Draft::empty();
+    draft.axis("lat", &[1.0, 0.0], &[]);
+    draft.axis("lon", &[0.0, 120.0, 240.0, 360.0], &[]);
+    draft.axis("plev", &[500.0], &[("units", "millibar")]);
+    draft.axis("time", &[0.0], &[("units", "hours since 2020-01-05 12:00")]);
+    draft.counted("ta", &["time", "plev", "lat", "lon"], TEMPERATURE);
+    assert_said(
+        &draft.read(T500, &[NOON]).unwrap_err(),
+        &["the first meridian twice with different values", "t 500hPa (ta)"],
+    );
+}
+
+#[test]
+fn units_are_converted_or_refused() {
+    for (name, units, wanted, expected) in [
+        ("ta", "degC", "t", Some(473.15)),
+        ("ta", "degF", "t", None),
+        ("zg", "m", "z", Some(200.0 * 9.806_65)),
+        ("z", "m**2 s**-2", "z", Some(200.0)),
+        ("ua", "knots", "u", Some(200.0 * 1852.0 / 3600.0)),
+        ("hus", "g/kg", "q", None),
+        ("hur", "%", "r", Some(2.0)),
+    ] {
+        let mut draft = Draft::new();
+        draft.data(name, &["time", "level", "latitude", "longitude"], &[200.0f32; 48], &[("units", units)]);
+        let level = Level::Pressure(850.0);
+        let found = draft.read(&[(wanted, level)], &[NOON]);
+        match (found, expected) {
+            (Ok(analysis), Some(expected)) => {
+                assert!((values(&analysis, wanted, level)[0] - expected as f32).abs() < 1e-3, "{units}")
+            }
+            // 473 K and 366 K are too hot, and 0.2 kg of water in a kg of air too wet
+            (Err(error), _) => assert_said(&error, &[wanted, "is the unit in the file right?", units]),
+            (Ok(_), None) => panic!("{name} in {units} was read"),
+        }
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let mut draft = Draft::new();
+    draft.counted("t", &["time", "level", "latitude", "longitude"], &[("units", "Pa")]);
+    draft.counted("u", &["time", "level", "latitude", "longitude"], &[("units", "m s-1")]);
+    draft.counted("v", &["time", "level", "latitude", "longitude"], &[]);
+    let wanted = [
+        ("t", Level::Pressure(500.0)),
+        ("u", Level::Pressure(300.0)),
+        ("v", Level::Pressure(500.0)),
+        ("q", Level::Pressure(500.0)),
+        ("u", Level::Pressure(500.0)),
+    ];
+    let error = draft.read(&wanted, &[NOON, "2020-01-07T00:00Z"]).unwrap_err();
+    assert_said(
+        &error,
+        &[
+            "draft.nc: t 500hPa: found units \"Pa\", expected units K",
+            "draft.nc: u 300hPa: found levels 500hPa 850hPa, expected level 300hPa",
+            "draft.nc: v 500hPa: found no units, expected units m s-1",
+            "q 500hPa: found no such variable",
+            "with standard_name \"specific_humidity\"",
+            "times from 2020-01-05T12:00Z to 2020-01-05T18:00Z (2), but not 2020-01-07T00:00Z",
+        ],
+    );
+    assert_eq!(error.problems.len(), 5);
+}
+
+#[test]
+fn problems_of_all_files_are_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let paths = [
+        write("text.nc", b"hello, this is text"),
+        write("empty.nc", b""),
+        write("a.grib", b"GRIB\0\0\0\x02........"),
+        write("cut.nc", b"\x89HDF\r\n\x1a\n\0\0\0\0"),
+        write("short.nc", b"CDF\x01\0\0"),
+        folder.path().join("absent.nc"),
+        folder.path().to_path_buf(),
+    ];
+    let error = Inventory::open(&paths).unwrap_err();
+    assert_eq!(error.problems.len(), paths.len());
+    assert_said(
+        &error,
+        &[
+            "begins with \"hello, t\"",
+            "an empty file",
+            "a GRIB file",
+            "a damaged",
+            "absent.nc",
+            "a folder",
+            "expected a NetCDF file",
+        ],
+    );
+}
+
+#[test]
+fn truncated_and_overlong_classic_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("classic.nc");
+    let mut file = netcdf::create_with(&path, netcdf::Options::_64BIT_OFFSET).unwrap();
+    file.add_dimension("lat", 10).unwrap();
+    file.add_dimension("lon", 20).unwrap();
+    file.add_unlimited_dimension("time").unwrap();
+    file.add_variable::<f64>("lat", &["lat"]).unwrap();
+    file.add_variable::<f64>("lon", &["lon"]).unwrap();
+    file.add_variable::<f32>("t2m", &["time", "lat", "lon"]).unwrap().put_attribute("units", "K").unwrap();
+    file.enddef().unwrap();
+    for (name, n) in [("lat", 10), ("lon", 20)] {
+        let values: Vec<f64> = (0..n).map(f64::from).collect();
+        file.variable_mut(name).unwrap().put_values(&values, ..).unwrap();
+    }
+    file.variable_mut("t2m").unwrap().put_values(&[280.0f32; 400], (..2, .., ..)).unwrap();
+    file.close().unwrap();
+    assert_eq!(open(&[&path]).unwrap().files()[0].variables[0].name, "t2m");
+
+    let whole = std::fs::read(&path).unwrap();
+    for keep in [whole.len() - 4, whole.len() / 2, 200, 60, 8, 4] {
+        std::fs::write(&path, &whole[..keep]).unwrap();
+        let error = open(&[&path]).unwrap_err();
+        assert!(error.to_string().contains("truncated") || error.to_string().contains("damaged"), "{keep}: {error}");
+    }
+    // a record count of 4 billion
+    let mut claiming = whole.clone();
+    claiming[4..8].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
+    std::fs::write(&path, &claiming).unwrap();
+    assert_said(&open(&[&path]).unwrap_err(), &["a truncated file", "t2m"]);
+    // every byte of the header changed: an error or a file, never a panic
+    for place in 4..whole.len().min(700) {
+        for value in [0, 0xff, whole[place] ^ 0x41] {
+            let mut changed = whole.clone();
+            changed[place] = value;
+            std::fs::write(&path, &changed).unwrap();
+            let (inventory, _) = Inventory::survey(std::slice::from_ref(&path));
+            for (file, variable) in inventory.variables() {
+                let _ = inventory.range(file, variable);
+            }
+        }
+    }
+}
+
+#[test]
+fn forecast_files_give_valid_times() {
+    let reference = [("units", "hours since 2020-01-05 00:00"), ("standard_name", "forecast_reference_time")];
+    let step = [("units", "hours"), ("standard_name", "forecast_period")];
+    // reference × step
+    let mut draft = Draft::new();
+    draft.axis("init", &[0.0, 12.0], &reference);
+    draft.axis("step", &[0.0, 3.0, 6.0], &step);
+    draft.counted("t2m", &["init", "step", "latitude", "longitude"], &[("units", "K")]);
+    let analysis = draft.read(&[("t2m", Level::Surface)], &["2020-01-05T15:00Z"]).unwrap();
+    assert_eq!(values(&analysis, "t2m", Level::Surface)[0], 200.0 + 4.0 * 12.0);
+    // scalar reference time, step dimension, valid times beside it
+    let mut draft = Draft::new();
+    draft.axis("step", &[0.0, 12.0], &step);
+    draft.data("reftime", &[], &[0.0], &reference);
+    let coordinates = [("units", "K"), ("coordinates", "reftime")];
+    draft.counted("t2m", &["latitude", "longitude", "step"], &coordinates);
+    let analysis = draft.read(&[("t2m", Level::Surface)], &[NOON]).unwrap();
+    assert_eq!(values(&analysis, "t2m", Level::Surface)[1], 203.0);
+    // valid times given outright win over the sum
+    let mut draft = Draft::new();
+    draft.axis("step", &[0.0, 12.0], &step);
+    draft.data(
+        "valid_time",
+        &["step"],
+        &[0.0, 6.0],
+        &[("units", "hours since 2020-01-05 12:00"), ("standard_name", "time")],
+    );
+    draft.counted("t2m", &["step", "latitude", "longitude"], &[("units", "K"), ("coordinates", "valid_time")]);
+    let analysis = draft.read(&[("t2m", Level::Surface)], &["2020-01-05T18:00Z"]).unwrap();
+    assert_eq!(values(&analysis, "t2m", Level::Surface)[0], 212.0);
+    // a reference time alone tells no valid time
+    let mut draft = Draft::new();
+    draft.axis("init", &[0.0, 12.0], &reference);
+    draft.counted("t2m", &["init", "latitude", "longitude"], &[("units", "K")]);
+    let error = draft.read(&[("t2m", Level::Surface)], &[NOON]).unwrap_err();
+    assert_said(&error, &["reference times without forecast steps"]);
+}
+
+#[test]
+fn what_cannot_be_an_analysis_is_shown_and_refused_with_its_reason() {
+    let mut draft = Draft::new();
+    draft.axis("number", &[0.0, 1.0, 2.0], &[("standard_name", "realization")]);
+    draft.axis("year360", &[0.0, 1.0], &[("units", "days since 2000-01-01"), ("calendar", "360_day")]);
+    draft.axis("again", &[5.0, 5.0], &[("units", "days since 2000-01-01")]);
+    draft.counted("t2m", &["number", "time", "latitude", "longitude"], &[("units", "K")]);
+    draft.counted("d2m", &["year360", "latitude", "longitude"], &[("units", "K")]);
+    draft.counted("skt", &["again", "latitude", "longitude"], &[("units", "K")]);
+    let path = draft.done();
+    let inventory = open(&[&path]).unwrap();
+    let d2m = &inventory.files()[0].variables[1];
+    assert_eq!(d2m.times.len(), 2);
+    assert!(d2m.times[0].to_string().contains("Day360"), "{}", d2m.times[0]);
+    let fields = [("t2m", Level::Surface), ("d2m", Level::Surface), ("skt", Level::Surface)];
+    let error = inventory.read(&request(&fields, &["2000-01-01T00:00Z"])).unwrap_err();
+    assert_said(&error, &["3 ensemble members", "d2m", "the time 2000-01-06T00:00Z more than once"]);
+}
+
+#[test]
+fn single_levels_are_told_apart_by_height_and_name() {
+    let mut draft = Draft::new();
+    draft.data("height", &[], &[2.0], &[("units", "m"), ("standard_name", "height")]);
+    draft.data("ml", &[], &[8.0], &[("units", "1"), ("standard_name", "model_level_number")]);
+    draft.counted(
+        "warm",
+        &["time", "latitude", "longitude"],
+        &[("standard_name", "air_temperature"), ("units", "K"), ("coordinates", "height")],
+    );
+    draft.counted("t", &["time", "level", "latitude", "longitude"], TEMPERATURE);
+    draft.data(
+        "lowest",
+        &["time", "latitude", "longitude"],
+        &[290.0f32; 24],
+        &[("standard_name", "air_temperature"), ("units", "K"), ("coordinates", "ml")],
+    );
+    draft.data("skt", &["time", "latitude", "longitude"], &[280.0f32; 24], &[("units", "K")]);
+    let path = draft.done();
+    let inventory = open(&[&path]).unwrap();
+    let wanted = Request {
+        fields: vec![
+            (ours("t2m"), Level::Surface),
+            (ours("t"), Level::Pressure(850.0)),
+            // names that a package declares: CF attributes and the level tell
+            (Variable::new("t_low", "air_temperature", "", "K"), Level::Model(8)),
+            (Variable::new("screen", "air_temperature", "", "K"), Level::Height(2.0)),
+            (ours("skt"), Level::Surface),
+        ],
+        times: vec![time(NOON)],
+        grid: None,
+    };
+    let analysis = inventory.read(&wanted).unwrap();
+    assert_eq!(values(&analysis, "t2m", Level::Surface)[0], 200.0);
+    assert_eq!(values(&analysis, "t", Level::Pressure(850.0))[0], 212.0);
+    assert_eq!(values(&analysis, "t_low", Level::Model(8))[0], 290.0);
+    assert_eq!(values(&analysis, "screen", Level::Height(2.0))[0], 200.0);
+    assert_eq!(values(&analysis, "skt", Level::Surface)[0], 280.0);
+}
+
+#[test]
+fn two_candidates_are_a_problem_that_names_both() {
+    let mut draft = Draft::new();
+    draft.counted("analysed", &["time", "level", "latitude", "longitude"], TEMPERATURE);
+    draft.counted("guessed", &["time", "level", "latitude", "longitude"], TEMPERATURE);
+    let path = draft.done();
+    assert_said(&read(&path, T500, &[NOON]).unwrap_err(), &["t 500hPa at 2020-01-05T12:00Z", "analysed", "guessed"]);
+    // and so is a file that is given twice
+    let mut draft = Draft::new();
+    draft.counted("t", &["time", "level", "latitude", "longitude"], TEMPERATURE);
+    let path = draft.done();
+    let other = path.with_file_name("other.nc");
+    std::fs::copy(&path, &other).unwrap();
+    let error = open(&[&path, &other]).unwrap().read(&request(T500, &[NOON])).unwrap_err();
+    assert_said(&error, &["it here and in", "other.nc", "leave out one of the files"]);
+}
+
+#[test]
+fn the_latest_time_has_all_input_states_of_all_fields() {
+    let mut one = Draft::new();
+    one.counted("t", &["time", "level", "latitude", "longitude"], TEMPERATURE);
+    let mut two = Draft::empty();
+    two.axis("latitude", &[10.0, 0.0, -10.0], &[("units", "degrees_north")]);
+    two.axis("longitude", &[0.0, 90.0, 180.0, 270.0], &[("units", "degrees_east")]);
+    two.axis("time", &[0.0, 6.0, 12.0, 24.0], &[("units", "hours since 2020-01-05 06:00:00")]);
+    two.data("sp", &["time", "latitude", "longitude"], &[90_000.0f32; 48], &[("units", "Pa")]);
+    two.data("orog", &["latitude", "longitude"], &[100.0f32; 12], &[("units", "m")]);
+    let (one, two) = (one.done(), two.done());
+    let inventory = open(&[&one, &two]).unwrap();
+    let sixhourly = LeadTime::from_hours(6);
+    let latest =
+        |fields: &[(&str, Level)], states| inventory.latest_time_with(&request(fields, &[]), states, sixhourly);
+    let both = [("t", Level::Pressure(500.0)), ("sp", Level::Surface), ("orog", Level::Surface)];
+    assert_eq!(latest(&both, 1), Some(time("2020-01-05T18:00Z")));
+    assert_eq!(latest(&both, 2), Some(time("2020-01-05T18:00Z")));
+    assert_eq!(latest(&both, 3), None);
+    assert_eq!(latest(&both[1..2], 1), Some(time("2020-01-06T06:00Z")));
+    assert_eq!(latest(&both[1..2], 3), Some(time("2020-01-05T18:00Z")));
+    assert_eq!(latest(&[("q", Level::Pressure(500.0))], 1), None);
+    // fields without a time belong to all times
+    assert!(inventory.read(&request(&both, &[NOON, "2020-01-05T18:00Z"])).is_ok());
+}
+
+#[test]
+fn another_grid_than_the_model_s_is_a_problem() {
+    let mut draft = Draft::new();
+    draft.counted("t", &["time", "level", "latitude", "longitude"], TEMPERATURE);
+    let path = draft.done();
+    let mut wanted = request(T500, &[NOON]);
+    wanted.grid = Some(Arc::new(Grid::new(vec![10.0, 0.0, -10.0], vec![0.0, 120.0, 240.0]).unwrap()));
+    let error = open(&[&path]).unwrap().read(&wanted).unwrap_err();
+    assert_said(&error, &["3×4 regular", "expected the grid 3×3 regular", "interpolate"]);
+    wanted.grid = Some(Arc::new(Grid::new(vec![10.0, 0.0, -10.0], vec![0.0, 90.0, 180.0, 270.0]).unwrap()));
+    assert!(open(&[&path]).unwrap().read(&wanted).is_ok());
+}
+
+#[test]
+fn levels_without_a_unit_are_read_only_where_they_leave_no_doubt() {
+    for (levels, pressure) in
+        [(&[500.0, 850.0][..], true), (&[1.0, 2.0, 3.0], false), (&[8.0, 120.0], false), (&[501.0, 850.0], false)]
+    {
+        let mut draft = Draft::new();
+        draft.axis("lev", levels, &[]);
+        draft.counted("ta", &["time", "lev", "latitude", "longitude"], TEMPERATURE);
+        let path = draft.done();
+        let inventory = open(&[&path]).unwrap();
+        let variable = &inventory.files()[0].variables[0];
+        assert_eq!(variable.blocked.is_none(), pressure, "{levels:?} {:?}", variable.blocked);
+    }
+}
+
+fn real_file(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("VEJR_REAL_DATA").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real-data"));
+    if !folder.is_dir() {
+        println!("skipped: no folder {}", folder.display());
+        return None;
+    }
+    Some(folder.join(name))
+}
+
+/// What one variable of a real file must be understood as.
+struct Expected {
+    ours: &'static str,
+    kind: GridKind,
+    grid: &'static str,
+    levels: &'static [f64],
+    /// Count, first, last.
+    times: (usize, &'static str, &'static str),
+    /// In our units; and how many values there are.
+    range: (f64, f64),
+    count: usize,
+}
+
+fn check(file: &str, name: &str, expected: Expected) {
+    let Some(path) = real_file(file) else { return };
+    let inventory = open(&[&path]).unwrap();
+    let (source, variable) = inventory.variables().find(|(_, variable)| variable.name == name).unwrap();
+    assert_eq!(variable.recognition.variable().map(|ours| &*ours.name), Some(expected.ours), "{file} {name}");
+    assert_eq!((variable.grid.kind(), variable.grid.to_string().as_str()), (expected.kind, expected.grid), "{file}");
+    let levels: Vec<f64> = variable.levels.iter().filter(|level| **level != Level::Surface).map(Level::value).collect();
+    assert_eq!(levels, expected.levels, "{file} {name}");
+    let times = &variable.times;
+    let text = |time: Option<&vejr::ingest::CfTime>| time.map(ToString::to_string).unwrap_or_default();
+    assert_eq!((times.len(), &*text(times.first()), &*text(times.last())), expected.times, "{file} {name}");
+    let range = inventory.range(source, variable).unwrap();
+    let near = |a: f32, b: f64| (f64::from(a) - b).abs() <= 1e-5 * b.abs();
+    assert!(near(range.low, expected.range.0) && near(range.high, expected.range.1), "{file} {name}: {range:?}");
+    assert_eq!((range.valid, range.total), (expected.count, expected.count), "{file} {name}");
+}
+
+fn check_value(file: &str, field: (&str, Level), at: &str, place: (f64, f64), expected: f64) {
+    let Some(path) = real_file(file) else { return };
+    let analysis = read(&path, &[field], &[at]).unwrap();
+    let found = analysis.get(time(at), field.0, field.1).unwrap();
+    let near = |axis: &[f64], value: f64| axis.iter().position(|other| (other - value).abs() < 1e-3).unwrap();
+    let grid = analysis.grid();
+    let value = found.values()[[near(grid.latitude(), place.0), near(grid.longitude(), place.1)]];
+    assert!(
+        (f64::from(value) - expected).abs() <= 2e-7 * expected.abs() + 1e-9,
+        "{file} {field:?}: {value}, not {expected}"
+    );
+}
+
+const G: f64 = 9.806_65;
+const NO_TIMES: (usize, &str, &str) = (0, "", "");
+
+#[test]
+fn real_era5_with_longitude_before_latitude() {
+    let levels: &[f64] = &[
+        1., 2., 3., 5., 7., 10., 20., 30., 50., 70., 100., 125., 150., 175., 200., 225., 250., 300., 350., 400., 450.,
+        500., 550., 600., 650., 700., 750., 775., 800., 825., 850., 875., 900., 925., 950., 975., 1000.,
+    ];
+    let grid = "32×64 Gaussian latitude-longitude, 85.7606..-85.7606 °N, 0..354.375 °E";
+    let times = (1, "1959-01-02T00:00Z", "1959-01-02T00:00Z");
+    for (name, ours, range, levels, count) in [
+        ("sea_surface_temperature", "sst", (271.46, 303.831), &[][..], 2048),
+        ("u_component_of_wind", "u", (-110.073, 152.751), levels, 75_776),
+        ("v_component_of_wind", "v", (-75.8523, 77.4858), levels, 75_776),
+    ] {
+        check(
+            "era5_tl31_37levels.nc",
+            name,
+            Expected { ours, kind: GridKind::Gaussian, grid, levels, times, range, count },
+        );
+    }
+    // values by xarray
+    let (file, at) = ("era5_tl31_37levels.nc", "1959-01-02T00:00Z");
+    check_value(file, ("t", Level::Pressure(500.0)), at, (-58.142_954, 56.25), 246.668_685_913_085_94);
+    check_value(file, ("q", Level::Pressure(1000.0)), at, (-85.760_59, 354.375), 0.000_347_823_952_324_688_43);
+}
+
+#[test]
+fn real_ifs_packed_shorts() {
+    let grid = "181×360 regular latitude-longitude, 90..-90 °N, 0..359 °E";
+    let times = (1, "2007-01-01T12:00Z", "2007-01-01T12:00Z");
+    let levels: &[f64] = &[500.0, 850.0];
+    let file = "ifs_1deg_t_z_2levels.nc";
+    for (ours, range) in [("t", (224.058, 304.376)), ("z", (8505.74, 58_345.6))] {
+        check(file, ours, Expected { ours, kind: GridKind::LatLon, grid, levels, times, range, count: 130_320 });
+    }
+    check_value(file, ("t", Level::Pressure(850.0)), times.1, (55.0, 12.0), 271.598_100_831_128_7);
+    check_value(file, ("z", Level::Pressure(500.0)), times.1, (-30.0, 300.0), 57_571.388_924_640_065);
+}
+
+#[test]
+fn real_era_interim_climatology_with_negative_scale() {
+    let grid = "241×480 regular latitude-longitude, 90..-90 °N, 0..359.25 °E";
+    for (ours, range) in [("z", (10_303.25, 123_347.75)), ("u", (-24.5625, 78.5)), ("v", (-17.125, 14.1875))] {
+        let levels: &[f64] = &[200.0, 500.0, 850.0];
+        let expected = Expected { ours, kind: GridKind::LatLon, grid, levels, times: NO_TIMES, range, count: 694_080 };
+        check("eraint_uvz_climatology.nc", ours, expected);
+    }
+    let Some(path) = real_file("eraint_uvz_climatology.nc") else { return };
+    let error = read(&path, &[("u", Level::Pressure(500.0))], &["2020-01-01T00:00Z"]).unwrap_err();
+    assert_said(&error, &["an axis of unknown kind, \"month\""]);
+}
+
+#[test]
+fn real_gfs_by_thredds() {
+    let grid = "181×360 regular latitude-longitude, 90..-90 °N, 0..359 °E";
+    let times = (3, "2021-01-30T12:00Z", "2021-01-30T18:00Z");
+    let file = "gfs_1deg_z_t_300hpa_0_3_6h.nc";
+    for (name, ours, range) in [
+        ("Geopotential_height_isobaric", "z", (8249.84 * G, 9744.48 * G)),
+        ("Temperature_isobaric", "t", (206.7, 251.3)),
+    ] {
+        check(
+            file,
+            name,
+            Expected { ours, kind: GridKind::LatLon, grid, levels: &[300.0], times, range, count: 195_480 },
+        );
+    }
+    check_value(file, ("z", Level::Pressure(300.0)), "2021-01-30T15:00Z", (40.0, 250.0), 89_213.805_286_279_3);
+    check_value(file, ("t", Level::Pressure(300.0)), times.2, (-90.0, 0.0), 217.899_993_896_484_38);
+}
+
+#[test]
+fn real_winds_with_a_duplicate_meridian_and_no_units() {
+    let grid = "64×128 Gaussian latitude-longitude, 87.8638..-87.8638 °N, 0..357.1875 °E";
+    for (name, ours, range) in [("U", "u", (-15.2682, 55.7283)), ("V", "v", (-11.4865, 13.1661))] {
+        // the meridian that is left out holds 64 of the 16512 values of each field
+        let expected = Expected {
+            ours,
+            kind: GridKind::Gaussian,
+            grid,
+            levels: &[300.0],
+            times: NO_TIMES,
+            range,
+            count: 2 * 64 * 128,
+        };
+        check("uv300_cyclic_duplicate.nc", name, expected);
+    }
+    let Some(path) = real_file("uv300_cyclic_duplicate.nc") else { return };
+    let inventory = open(&[&path]).unwrap();
+    assert!(matches!(inventory.files()[0].variables[0].recognition, Recognition::NoUnits { .. }));
+    let error = inventory.read(&request(&[("u", Level::Pressure(300.0))], &["2020-01-01T00:00Z"])).unwrap_err();
+    assert_said(&error, &["times in units \"Month\"", "no units"]);
+}
+
+#[test]
+fn real_era5_of_the_new_data_store_with_time_last() {
+    let grid = "7×7 regular latitude-longitude, 65.7..64.2 °N, -139..-137.5 °E";
+    let times = (744, "2023-01-01T00:00Z", "2023-01-31T23:00Z");
+    let file = "era5_newcds_valid_time_last.nc";
+    for (ours, range) in [("d2m", (236.414, 268.369)), ("t2m", (239.473, 270.981)), ("tcwv", (0.642_881, 10.3803))] {
+        check(file, ours, Expected { ours, kind: GridKind::LatLon, grid, levels: &[], times, range, count: 36_456 });
+    }
+    check_value(file, ("t2m", Level::Surface), "2023-01-15T06:00Z", (65.2, -138.5), 250.238_555_908_203_12);
+}
+
+#[test]
+fn real_reanalysis_of_one_variable_per_file_is_one_analysis() {
+    let levels: &[f64] =
+        &[1000., 925., 850., 700., 600., 500., 400., 300., 250., 200., 150., 100., 70., 50., 30., 20., 10.];
+    let grid = "73×144 regular latitude-longitude, 90..-90 °N, 0..357.5 °E";
+    let times = (5, "2022-01-01T00:00Z", "2022-01-05T00:00Z");
+    for (name, ours, levels, range, count) in [
+        ("air", "t", levels, (186.025, 314.9), 893_520),
+        ("hgt", "z", levels, (-342.0 * G, 31_962.8 * G), 893_520),
+        ("uwnd", "u", levels, (-58.775, 96.575), 893_520),
+        ("vwnd", "v", levels, (-85.925, 86.7), 893_520),
+        ("omega", "w", &levels[..12], (-0.758_25, 0.6845), 630_720),
+        ("shum", "q", &levels[..8], (0.0, 0.031_83), 420_480),
+    ] {
+        let file = format!("ncepr1_{name}_2p5deg_5days.nc");
+        check(&file, name, Expected { ours, kind: GridKind::LatLon, grid, levels, times, range, count });
+    }
+    check_value(
+        "ncepr1_air_2p5deg_5days.nc",
+        ("t", Level::Pressure(500.0)),
+        "2022-01-03T00:00Z",
+        (55.0, 12.5),
+        244.024_978_637_695_3,
+    );
+    let files = ["air", "hgt", "uwnd", "vwnd", "shum"].map(|name| real_file(&format!("ncepr1_{name}_2p5deg_5days.nc")));
+    let Some(paths) = files.into_iter().collect::<Option<Vec<PathBuf>>>() else { return };
+    let fields = ["t", "z", "u", "v", "q"].map(|name| (name, Level::Pressure(500.0)));
+    let inventory = Inventory::open(&paths).unwrap();
+    let wanted = request(&fields, &["2022-01-04T00:00Z", "2022-01-05T00:00Z"]);
+    assert_eq!(inventory.latest_time_with(&wanted, 2, LeadTime::from_hours(24)), Some(time("2022-01-05T00:00Z")));
+    assert_eq!(inventory.read(&wanted).unwrap().fields().count(), 10);
+}
+
+#[test]
+fn real_files_that_are_refused_say_why() {
+    for (file, reason) in [
+        ("arome_metcoop_10mwind.nc", "lambert_conformal_conic"),
+        ("arpege_reduced_gauss_padded.nc", "a reduced Gaussian grid"),
+        ("dmi_hirham5_ant44_tas.nc", "a rotated-pole grid"),
+        ("lfric_c24_ugrid.nc", "an unstructured mesh (UGRID)"),
+        ("tmerc_ukcp09_tmean.nc", "transverse_mercator"),
+        ("wrfout_mercator_4times.nc", "a projected grid (WRF)"),
+        ("gfs_pr_191km_20090729.nc", "stereographic"),
+        ("dini_ha43_T_pl_run02.nc", "a projected grid"),
+        ("ifs_1deg_t_z_2levels.grib1", "a GRIB file"),
+        ("malformed/bad_cdf5_begin.nc", "a truncated file"),
+        ("malformed/all_fill_coordinates.nc", "grid"),
+        ("obs/vobs2019021700", "a file that begins with"),
+    ] {
+        let Some(path) = real_file(file) else { return };
+        assert_said(&open(&[&path]).unwrap_err(), &[reason]);
+    }
+    // °C labelled K, and K labelled °C
+    let Some(path) = real_file("ccm_uvt_lon-180.nc") else { return };
+    let inventory = open(&[&path]).unwrap();
+    let (file, variable) = inventory.variables().find(|(_, variable)| variable.name == "T").unwrap();
+    let range = inventory.range(file, variable).unwrap();
+    let problem = inventory.implausible(file, variable, range).unwrap().to_string();
+    assert!(problem.contains("is the unit in the file right?") && problem.contains("\"C\""), "{problem}");
+}
+
+/// No file of the collection makes ingest panic, and those that open can be read through.
+#[test]
+fn real_files_are_all_survived() {
+    let Some(folder) = real_file("") else { return };
+    let mut seen = 0;
+    for folder in [folder.clone(), folder.join("malformed"), folder.join("obs")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let (inventory, problems) = Inventory::survey(&[entry.unwrap().path()]);
+            assert!(!inventory.files().is_empty() || !problems.is_empty());
+            for (file, variable) in inventory.variables() {
+                inventory.range(file, variable).unwrap();
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen}");
+}
