@@ -12,6 +12,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("vejr_descriptor.bin"), descriptors.encode_to_vec())?;
     // whole fields and tiles are handed over as reference-counted bytes, not copied into vectors
-    tonic_prost_build::configure().bytes(".vejr.v1").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".vejr.v1")
+        // one header, then many pieces: a piece must not be as large as a header
+        .boxed(".vejr.v1.GetFieldResponse.part.header")
+        .compile_fds(descriptors)?;
     Ok(())
 }

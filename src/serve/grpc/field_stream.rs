@@ -61,7 +61,7 @@ async fn send_field(forecast: &Forecast, selection: &Selection, output: &Output)
     let total_bytes = (rows * columns * size_of::<f32>()) as u64;
     let column = &selection.column;
     output
-        .part(Part::Header(v1::FieldHeader {
+        .part(Part::Header(Box::new(v1::FieldHeader {
             run: Some(convert::run_of(forecast)),
             variable: column.variable.name.to_string(),
             level: column.level.to_string(),
@@ -72,7 +72,7 @@ async fn send_field(forecast: &Forecast, selection: &Selection, output: &Output)
             latitudes: grid.latitude().to_vec(),
             longitudes: grid.longitude().to_vec(),
             total_bytes,
-        }))
+        })))
         .await?;
     let mut offset = 0;
     for band in bands(rows) {
