@@ -18,7 +18,6 @@ use super::{Location, StoreError};
 /// A variable's objects and what they are made of.
 pub(super) struct VariableArray {
     codec: Arc<ShardCodec>,
-    packing: Option<Packing>,
     location: Location,
     name: String,
     has_levels: bool,
@@ -41,7 +40,6 @@ impl VariableArray {
             .map_err(|reason| StoreError::storage("setting up the codecs", reason))?;
         Ok(Self {
             codec: Arc::new(codec),
-            packing,
             location: location.clone(),
             name: output.variable.name.to_string(),
             has_levels: metadata::has_levels(output),
@@ -67,14 +65,12 @@ impl VariableArray {
         let codec = self.codec.clone();
         let encoded = spawn_blocking(move || codec.encode(values.view())).await;
         let encoded = encoded.map_err(|error| StoreError::storage(format!("encoding {path}"), error))?;
-        let object = encoded.map_err(|error| match (error, self.packing) {
-            (EncodeError::OutOfReach(value), Some(packing)) => {
-                let (low, high) = packing.reach();
-                let reason =
-                    format!("{value} is outside {low}..{high}, what integers in steps of {} span", packing.scale);
-                StoreError::Unpackable { what: format!("{}/{path}", self.location), reason }
-            }
-            (error, _) => StoreError::storage(format!("encoding {path}"), format!("{error:?}")),
+        let object = encoded.map_err(|error| match error {
+            EncodeError::OutOfReach { value, reach: (low, high) } => StoreError::Unpackable {
+                what: format!("{}/{path}", self.location),
+                reason: format!("{value} is outside {low}..{high}, what the integers span"),
+            },
+            EncodeError::Codec(reason) => StoreError::storage(format!("encoding {path}"), reason),
         })?;
         let written = self.location.store().put(&path, PutPayload::from(object)).await;
         written.map(drop).map_err(|error| StoreError::storage(format!("writing {}/{path}", self.location), error))
@@ -117,11 +113,18 @@ impl VariableArray {
         let all = self.codec.wants_all(chunks.len());
         let range = (!all).then_some(GetRange::Suffix(index_len as u64));
         let options = GetOptions { range, ..Default::default() };
-        let found = store.get_opts(path, options).await.map_err(|error| self.read_error(path, error))?;
+        let sizes = index_len as u64..=self.codec.largest_object();
+        let wrong_size = |size: u64| self.corrupt(path, format!("it has {size} bytes, expected {sizes:?}"));
+        let found = match store.get_opts(path, options).await {
+            Ok(found) if sizes.contains(&found.meta.size) => found,
+            Ok(found) => return Err(wrong_size(found.meta.size)),
+            // not every store knows what the end of an empty object is
+            Err(error) => match store.head(path).await {
+                Ok(meta) if !sizes.contains(&meta.size) => return Err(wrong_size(meta.size)),
+                _ => return Err(self.read_error(path, error)),
+            },
+        };
         let size = found.meta.size;
-        if size > self.codec.largest_object() || size < index_len as u64 {
-            return Err(self.corrupt(path, format!("it has {size} bytes, which no object of this variable has")));
-        }
         let bytes = found.bytes().await.map_err(|error| self.read_error(path, error))?;
         let index = &bytes[bytes.len().saturating_sub(index_len)..];
         let ranges = self.codec.locate(index, size, chunks).map_err(|reason| self.corrupt(path, reason))?;

@@ -154,13 +154,16 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
     add("reference_time", "int64", &["reference_time"], &[1], integer(&[reference.timestamp()]), {
         instant("forecast_reference_time", "time of the analysis")
     });
-    let leads: Vec<i64> = spec.lead_times.iter().map(|lead| lead.seconds()).collect();
+    // hours are what people select by; the exchange format allows both
+    let whole_hours = spec.lead_times.iter().all(|lead| lead.seconds() % 3600 == 0);
+    let (units, unit) = if whole_hours { ("hours", 3600) } else { ("seconds", 1) };
+    let leads: Vec<i64> = spec.lead_times.iter().map(|lead| lead.seconds() / unit).collect();
     let n = leads.len() as u64;
     add("lead_time", "int64", &["lead_time"], &[n], integer(&leads), {
         attributes(&[
             ("standard_name", "forecast_period"),
             ("long_name", "time since the analysis"),
-            ("units", "seconds"),
+            ("units", units),
         ])
     });
     let valid: Vec<i64> = spec.lead_times.iter().map(|&lead| (reference + lead).timestamp()).collect();
@@ -208,6 +211,7 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
         ("Conventions", "CF-1.11"),
         ("title", &spec.title),
         ("source", &format!("vejr {}, model {}", env!("CARGO_PKG_VERSION"), spec.model)),
+        ("coordinates", "crs"), // which xarray would take for data else
     ]);
     group_attributes.extend(provenance.clone());
     let consolidated: Map<String, Value> = arrays.iter().cloned().collect();

@@ -87,7 +87,7 @@ pub(super) struct Part {
 /// Why an object could not be made.
 #[derive(Debug)]
 pub(super) enum EncodeError {
-    OutOfReach(f32),
+    OutOfReach { value: f32, reach: (f64, f64) },
     Codec(String),
 }
 
@@ -183,7 +183,8 @@ impl ShardCodec {
         let bytes: Vec<u8> = match self.packing {
             None => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
             Some(packing) => {
-                let pack = |&value: &f32| packing.pack(value).ok_or(EncodeError::OutOfReach(value));
+                let out_of_reach = |value| EncodeError::OutOfReach { value, reach: packing.reach() };
+                let pack = |&value: &f32| packing.pack(value).ok_or_else(|| out_of_reach(value));
                 let packed = values.iter().map(pack).collect::<Result<Vec<i32>, _>>()?;
                 match packing.width {
                     Width::Bits16 => packed.iter().flat_map(|&value| (value as i16).to_ne_bytes()).collect(),

@@ -1,0 +1,9 @@
+//! The store keeps its promises on every kind of storage: a local folder, memory, and a real S3 server.
+
+mod conformance;
+mod crashes;
+mod damage;
+mod forecast;
+mod locations;
+mod python;
+mod speed;
