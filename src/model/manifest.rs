@@ -60,7 +60,7 @@ pub enum Predicts {
     Tendency,
 }
 
-/// The manifest as written. Syntax only; [`Manifest::validate`] makes sense of it.
+/// The manifest as written. Syntax only; opening the package makes sense of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

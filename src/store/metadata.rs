@@ -160,11 +160,7 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
     let leads: Vec<i64> = spec.lead_times.iter().map(|lead| lead.seconds() / unit).collect();
     let n = leads.len() as u64;
     add("lead_time", "int64", &["lead_time"], &[n], integer(&leads), {
-        attributes(&[
-            ("standard_name", "forecast_period"),
-            ("long_name", "time since the analysis"),
-            ("units", units),
-        ])
+        attributes(&[("standard_name", "forecast_period"), ("long_name", "time since the analysis"), ("units", units)])
     });
     let valid: Vec<i64> = spec.lead_times.iter().map(|&lead| (reference + lead).timestamp()).collect();
     add(
