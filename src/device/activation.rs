@@ -16,7 +16,8 @@ impl Activation {
     /// `x = activation(x + bias)`, row by row; `bias` is as long as a row.
     pub(super) fn add_bias_and_apply(self, x: &mut [f32], bias: &[f32]) {
         match self {
-            Self::Relu => rows(x, bias, |v| v.max(0.0)),
+            // not `max`, which would make a number of NaN
+            Self::Relu => rows(x, bias, |v| if v < 0.0 { 0.0 } else { v }),
             Self::Gelu => wide_gelu(x, bias),
             Self::Identity => rows(x, bias, |v| v),
         }

@@ -18,10 +18,14 @@ use super::StoreError;
 #[derive(Clone)]
 pub struct Location {
     store: Arc<dyn ObjectStore>,
+    durable: Arc<dyn ObjectStore>,
     /// The folder, where the store is one.
     folder: Option<PathBuf>,
     name: String,
 }
+
+/// Whether [`Location::sync`] does it. Elsewhere every object is brought to the disk by itself.
+const SYNCS_AT_ONCE: bool = cfg!(target_os = "linux");
 
 /// Environment variables that credentials come from, or that say where they are to be had.
 const S3_CREDENTIALS: &[&str] = &[
@@ -77,17 +81,17 @@ impl Location {
 
     /// Any object store; `name` is what messages call it.
     pub fn new(store: Arc<dyn ObjectStore>, name: &str) -> Self {
-        Self { store, folder: None, name: name.to_owned() }
+        Self { durable: store.clone(), store, folder: None, name: name.to_owned() }
     }
 
     fn folder(path: &FilePath) -> Result<Self, Box<dyn std::error::Error>> {
         let name = path.display().to_string();
         let name = if name.len() > 1 { name.trim_end_matches('/').to_owned() } else { name };
         let folder = resolve(path)?;
-        // rooted at /, so that the folder need not exist; what is written is on the disk before it is told of
-        let store = LocalFileSystem::new().with_fsync(true);
+        // rooted at /, so that the folder need not exist
         let prefix = Path::from_absolute_path(&folder)?;
-        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), folder: Some(folder), name })
+        let store = |fsync| Arc::new(PrefixStore::new(LocalFileSystem::new().with_fsync(fsync), prefix.clone()));
+        Ok(Self { store: store(!SYNCS_AT_ONCE), durable: store(true), folder: Some(folder), name })
     }
 
     /// The place `path` below this one. No path leads upwards: `..` is a name like any other.
@@ -97,12 +101,28 @@ impl Location {
         Self {
             folder: self.folder.as_ref().map(folder),
             name: format!("{}/{path}", self.name.trim_end_matches('/')),
-            store: Arc::new(PrefixStore::new(self.store.clone(), path)),
+            store: Arc::new(PrefixStore::new(self.store.clone(), path.clone())),
+            durable: Arc::new(PrefixStore::new(self.durable.clone(), path)),
         }
     }
 
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// The same place; what is written through this is on the disk when the call returns.
+    pub(super) fn durable_store(&self) -> &Arc<dyn ObjectStore> {
+        &self.durable
+    }
+
+    /// Returns when everything that was written is on the disk. Blocks; does nothing for stores that are no local folder,
+    /// where what was written is safe. One call for all objects of a step costs a fraction of one for each.
+    pub(super) fn sync(&self) -> std::io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(folder) = &self.folder {
+            rustix::fs::syncfs(std::fs::File::open(folder)?)?;
+        }
+        Ok(())
     }
 
     /// The folder on this machine, where it is one.

@@ -239,7 +239,12 @@ impl ForecastWriter {
         };
         let path = Path::from(MANIFEST_FILE);
         let options = PutOptions { mode, ..Default::default() };
-        let version = match self.location.store().put_opts(&path, PutPayload::from(text), options).await {
+        // what the manifest tells of is on the disk before it
+        let location = self.location.clone();
+        let synced = tokio::task::spawn_blocking(move || location.sync()).await;
+        let unsynced = |error: std::io::Error| StoreError::storage(format!("bringing {object} to the disk"), error);
+        synced.map_err(std::io::Error::other).flatten().map_err(unsynced)?;
+        let version = match self.location.durable_store().put_opts(&path, PutPayload::from(text), options).await {
             Ok(result) => UpdateVersion { e_tag: result.e_tag, version: result.version },
             // it may be this very manifest: the store did what was asked, its answer was lost, and the request was repeated
             Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => {

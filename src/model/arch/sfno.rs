@@ -92,8 +92,12 @@ impl Default for SfnoConfig {
     }
 }
 
-/// Largest values that any hyperparameter may have: far beyond what exists, far below what exhausts memory by itself.
+/// Largest values that any hyperparameter may have: far beyond what exists.
 const LARGEST: usize = 1 << 16;
+/// Most rows of a grid (0.04°): computing its quadrature takes the square of it.
+const MOST_ROWS: usize = 4096;
+/// Most memory that the tables of the four transforms may take, in bytes.
+const LARGEST_TABLES: u64 = 1 << 34;
 
 impl SfnoConfig {
     /// Adds what is wrong with the hyperparameters to `problems`.
@@ -123,6 +127,20 @@ impl SfnoConfig {
             let found = format!("an internal grid of {h}×{w} with {} modes", self.modes());
             problems.add("model.toml: [arch] scale_factor", found, "at least 3 latitudes and one mode");
         }
+        if self.img_size.0 > MOST_ROWS {
+            problems.add("model.toml: [arch] img_size[0]", self.img_size.0.to_string(), format!("at most {MOST_ROWS}"));
+        } else if self.scale_factor > 0 && fraction <= 1.0 && self.table_bytes() > LARGEST_TABLES {
+            let found = format!("transforms whose tables take {} GiB", self.table_bytes() >> 30);
+            let expected = format!("at most {} GiB: a larger scale_factor, or fewer modes", LARGEST_TABLES >> 30);
+            problems.add("model.toml: [arch] img_size", found, expected);
+        }
+    }
+
+    /// Memory that the tables of all transforms take.
+    fn table_bytes(&self) -> u64 {
+        let modes = self.modes() as u64;
+        let table = |(h, w): (usize, usize)| modes * modes * h as u64 + 2 * modes * w as u64;
+        8 * (table(self.img_size) + table(self.internal_size()))
     }
 
     /// `(h, w)` of the grid that all but the first and last transform work on.
