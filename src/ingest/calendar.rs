@@ -292,7 +292,7 @@ mod tests {
             (0.0, "days since 2024-1-1T00:00:00-7:00", "", "2024-01-01T07:00Z"),
             (20_240_131.25, "day as %Y%m%d.%f", "", "2024-01-31T06:00Z"),
             // the standard calendar is the Julian one before the reform: two days behind the proleptic
-            (730_120.0, "days since 0001-01-01", "standard", "1999-12-30T00:00Z"),
+            (730_120.0, "days since 0001-01-01", "standard", "1999-12-31T00:00Z"),
             (730_119.0, "days since 0001-01-01", "proleptic_gregorian", "2000-01-01T00:00Z"),
             (1.0, "days since 1582-10-04", "", "1582-10-15T00:00Z"),
         ] {

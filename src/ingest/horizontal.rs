@@ -50,7 +50,8 @@ pub fn place(latitude: &[f64], longitude: &[f64]) -> Result<Placement, String> {
     let global = turned.len() > 1 && (span(&turned) + step - 360.0).abs() < 0.5 * step;
     let mut points: Vec<(f64, usize)> = turned.into_iter().zip(columns).collect();
     let west = points[0].0;
-    if !west.is_finite() {
+    // a turn or two is a way of counting; more is no angle
+    if !west.is_finite() || west.abs() > 720.0 {
         return Err(format!("longitude {west}"));
     }
     if global {
