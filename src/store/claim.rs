@@ -30,18 +30,20 @@ pub(super) fn lock(location: &Location) -> Result<Option<File>, StoreError> {
 /// Fails where there are objects and no manifest among them.
 pub(super) async fn refuse_foreign(location: &Location) -> Result<(), StoreError> {
     let failed = |error| StoreError::storage(format!("listing {location}"), error);
-    let store = location.store();
-    match store.head(&Path::from(MANIFEST_FILE)).await {
-        Ok(_) => return Ok(()),
-        Err(object_store::Error::NotFound { .. }) => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let mut listed = store.list(None);
+    let mut listed = location.store().list(None);
     while let Some(object) = listed.try_next().await.map_err(failed)? {
-        if object.location.as_ref() != LOCK_FILE {
-            let found = format!("{} and no {MANIFEST_FILE}", object.location);
-            return Err(StoreError::AlreadyExists { location: location.to_string(), found });
+        if object.location.as_ref() == LOCK_FILE {
+            continue;
         }
+        // looked for after the object was seen: a writer that is just beginning puts its manifest first
+        return match location.store().head(&Path::from(MANIFEST_FILE)).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::NotFound { .. }) => {
+                let found = format!("{} and no {MANIFEST_FILE}", object.location);
+                Err(StoreError::AlreadyExists { location: location.to_string(), found })
+            }
+            Err(error) => Err(failed(error)),
+        };
     }
     Ok(())
 }
