@@ -20,6 +20,7 @@
 //! | 1 | [`ingest`] | files → `Analysis`: reading, naming, units, axes |
 //! | 1 | [`store`] | forecasts in object storage: write a step, read a window, list runs |
 //! | 0 | [`device`] | devices and kernels: the only home of `cfg(cuda)` and `unsafe` |
+//! | 0 | [`location`] | where data lie: a folder, or an object store by its URL |
 //! | 0 | [`atmos`] | the vocabulary: `Variable`, `Level`, `Grid`, `Field`, `Analysis`, times |
 //!
 //! `ingest`, `store` and `model` never import each other: they meet in `forecast`. `atmos` imports nothing of ours.
@@ -44,6 +45,7 @@ pub mod cli;
 pub mod device;
 pub mod forecast;
 pub mod ingest;
+pub mod location;
 pub mod model;
 pub mod score;
 pub mod serve;

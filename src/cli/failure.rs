@@ -5,6 +5,7 @@ use std::fmt;
 use crate::device::DeviceError;
 use crate::forecast::ForecastError;
 use crate::ingest::IngestError;
+use crate::location::LocationError;
 use crate::model::PackageError;
 use crate::store::StoreError;
 
@@ -49,6 +50,12 @@ impl From<IngestError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Self::new(Fault::Storage, error)
+    }
+}
+
+impl From<LocationError> for Failure {
+    fn from(error: LocationError) -> Self {
         Self::new(Fault::Storage, error)
     }
 }

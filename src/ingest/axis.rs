@@ -2,7 +2,8 @@
 
 use super::calendar::{self, CfTime};
 use super::units::conversion;
-use super::values::{Decoding, is_numeric, read_stored, text};
+use super::dataset::{Array, Dataset};
+use super::values::read_decoded;
 use crate::atmos::Level;
 
 /// A coordinate, understood.
@@ -54,15 +55,15 @@ const PRESSURE_LEVELS: &[u16] = &[
 ];
 
 impl Hints {
-    fn of(variable: &netcdf::Variable<'_>) -> Self {
-        let lower = |name: &str| text(variable, name).unwrap_or_default().to_lowercase();
+    fn of(array: &Array) -> Self {
+        let lower = |name: &str| array.text(name).to_lowercase();
         Self {
-            name: variable.name().to_lowercase(),
+            name: array.name.to_lowercase(),
             standard_name: lower("standard_name"),
             long_name: lower("long_name"),
-            units: text(variable, "units").unwrap_or_default(),
+            units: array.text("units"),
             axis: lower("axis"),
-            positive: text(variable, "positive").is_some(),
+            positive: array.attributes.contains("positive"),
         }
     }
 
@@ -141,18 +142,18 @@ impl Hints {
 }
 
 /// Understands the values of a coordinate; the error says what is wrong with it.
-pub fn understand(variable: &netcdf::Variable<'_>) -> Result<Axis, String> {
-    let hints = Hints::of(variable);
+pub fn understand(dataset: &Dataset, array: &Array) -> Result<Axis, String> {
+    let hints = Hints::of(array);
     if let Some(projected) = projected(&hints.standard_name) {
         return Ok(Axis::Foreign(projected.to_owned()));
     }
-    if !is_numeric(variable) {
+    if !array.is_numeric() {
         return Ok(Axis::Foreign(format!("coordinate {:?} of text", hints.name)));
     }
     if hints.is_member() {
-        return Ok(Axis::Members(variable.len()));
+        return Ok(Axis::Members(array.shape().iter().product()));
     }
-    let values = coordinate_values(variable)?;
+    let values = read_decoded(dataset, array)?;
     let missing = values.iter().filter(|value| !value.is_finite()).count();
     if missing > 0 {
         return Err(format!("{missing} of its {} values are missing", values.len()));
@@ -164,7 +165,7 @@ pub fn understand(variable: &netcdf::Variable<'_>) -> Result<Axis, String> {
         return Ok(Axis::Longitude(values));
     }
     if calendar::is_time_units(&hints.units) {
-        let name = text(variable, "calendar").unwrap_or_default();
+        let name = array.text("calendar");
         let times = calendar::decode(&values, &hints.units, &name)?;
         return Ok(if hints.is_reference_time() { Axis::References(times) } else { Axis::Times(times) });
     }
@@ -187,12 +188,4 @@ pub fn projected(standard_name: &str) -> Option<&'static str> {
         "projection_x_coordinate" | "projection_y_coordinate" => Some("a projected grid"),
         _ => None,
     }
-}
-
-/// All values of a coordinate, decoded.
-pub fn coordinate_values(variable: &netcdf::Variable<'_>) -> Result<Vec<f64>, String> {
-    let decoding = Decoding::of(variable)?;
-    let shape: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
-    let stored = read_stored(variable, &vec![0; shape.len()], &shape)?;
-    Ok(stored.into_iter().map(|value| decoding.decode(value)).collect())
 }

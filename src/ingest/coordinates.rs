@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::CfTime;
 use super::axis::{self, Axis};
+use super::dataset::{Array, Attribute, Dataset};
 use super::file::Role;
-use super::values::{is_numeric, text};
 use crate::atmos::{LeadTime, Level};
 
 /// Coordinates longer than this are nobody's; a damaged header claims billions.
@@ -13,7 +13,7 @@ const LONGEST_AXIS: usize = 1 << 20;
 
 /// The coordinates of a file, each understood once.
 pub(super) struct Coordinates<'f> {
-    file: &'f netcdf::File,
+    dataset: &'f Dataset,
     /// Names of the variables that describe others.
     names: BTreeSet<String>,
     /// What lies along each dimension.
@@ -33,6 +33,8 @@ pub(super) struct Found {
     /// In m, of a single level.
     pub height: Option<f64>,
     pub time: Time,
+    /// Texts along dimensions of length 1: some producers stack variables and name them there.
+    pub labels: Vec<String>,
     /// Why it can be looked at, but not read.
     pub blocked: Option<String>,
 }
@@ -56,6 +58,8 @@ pub(super) enum Time {
 /// Time coordinates of a variable: along its dimensions, then scalar ones.
 #[derive(Default)]
 struct TimeAxes {
+    /// Valid times of all steps of the first base time, then the second's, …, and the number of steps.
+    table: Option<(Vec<CfTime>, usize)>,
     times: Option<Vec<CfTime>>,
     references: Option<Vec<CfTime>>,
     steps: Option<Vec<i64>>,
@@ -67,24 +71,23 @@ struct TimeAxes {
 }
 
 impl<'f> Coordinates<'f> {
-    pub fn new(file: &'f netcdf::File) -> Self {
+    pub fn new(dataset: &'f Dataset) -> Self {
         const DESCRIBING: &[&str] =
             &["coordinates", "bounds", "grid_mapping", "climatology", "ancillary_variables", "formula_terms"];
-        let mut names: BTreeSet<String> = file.dimensions().map(|dimension| dimension.name()).collect();
-        for variable in file.variables() {
+        let mut names: BTreeSet<String> = dataset.dimensions.iter().map(|dimension| dimension.name.clone()).collect();
+        for array in &dataset.arrays {
             for attribute in DESCRIBING {
-                let listed = text(&variable, attribute).unwrap_or_default();
+                let listed = array.text(attribute);
                 names.extend(listed.split_whitespace().map(|word| word.trim_end_matches(':').to_owned()));
             }
         }
         // formula terms name surface pressure, which is data
         names.retain(|name| {
-            !file.variable(name).is_some_and(|variable| {
-                variable.dimensions().len() >= 2
-                    && text(&variable, "standard_name").as_deref() == Some("surface_air_pressure")
+            !dataset.array(name).is_some_and(|array| {
+                array.dimensions.len() >= 2 && array.text("standard_name") == "surface_air_pressure"
             })
         });
-        Self { file, names, along: BTreeMap::new() }
+        Self { dataset, names, along: BTreeMap::new() }
     }
 
     pub fn contains(&self, name: &str) -> bool {
@@ -97,27 +100,29 @@ impl<'f> Coordinates<'f> {
             return Err(format!("dimension {dimension:?} of length {length}: more than {LONGEST_AXIS}"));
         }
         if !self.along.contains_key(dimension) {
-            let one_dimensional =
-                |variable: &netcdf::Variable<'_>| matches!(variable.dimensions(), [only] if only.name() == dimension);
-            let mut variables: Vec<_> = self.file.variables().filter(one_dimensional).collect();
+            let one_dimensional = |array: &&Array| matches!(&*array.dimensions, [only] if only.name == dimension);
+            let mut arrays: Vec<&Array> = self.dataset.arrays.iter().filter(one_dimensional).collect();
             // CF: the coordinate has its dimension's name; some producers name it otherwise
-            variables.sort_by_key(|variable| variable.name() != dimension);
-            let axes = variables.iter().map(|variable| (variable.name(), axis::understand(variable))).collect();
+            arrays.sort_by_key(|array| array.name != dimension);
+            let understand = |array: &&Array| (array.name.clone(), axis::understand(self.dataset, array));
+            let axes = arrays.iter().map(understand).collect();
             self.along.insert(dimension.to_owned(), axes);
         }
         Ok(self.along.get(dimension).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// What a variable lies on. An error where one of its coordinates cannot be read.
-    pub fn of(&mut self, variable: &netcdf::Variable<'_>) -> Result<Found, String> {
+    pub fn of(&mut self, variable: &Array) -> Result<Found, String> {
         let mut found = Found::default();
         let mut time = TimeAxes::default();
         let mut unclear: Option<String> = None;
-        for dimension in variable.dimensions() {
-            let (name, length) = (dimension.name(), dimension.len());
-            let axes = self.along(&name, length)?;
+        // places of dimensions that are not understood, and what is known of them
+        let mut blocking: Vec<(usize, String)> = Vec::new();
+        for dimension in &variable.dimensions {
+            let (name, length) = (&dimension.name, dimension.length);
+            let axes = self.along(name, length)?;
             let own_error = axes.iter().find_map(|(other, axis)| match axis {
-                Err(reason) if *other == name => Some(format!("coordinate {other:?}: {reason}")),
+                Err(reason) if other == name => Some(format!("coordinate {other:?}: {reason}")),
                 _ => None,
             });
             let mut role = Role::Other;
@@ -153,17 +158,17 @@ impl<'f> Coordinates<'f> {
                         role = Role::Time;
                     }
                     Axis::Members(count) if role == Role::Other && *count > 1 => {
-                        found.blocked =
-                            Some(format!("{count} ensemble members along {name:?}; select one of them first"));
+                        what = Some(format!("{count} ensemble members along {name:?}; select one of them first"));
                     }
                     Axis::Foreign(reason) if what.is_none() => what = Some(reason.clone()),
                     _ => {}
                 }
             }
             if role == Role::Other && length > 1 {
+                let unreadable = || Some(format!("coordinate {name:?}: {}", self.dataset.array(name)?.unreadable.as_ref()?));
                 let reason =
-                    own_error.or(what).unwrap_or_else(|| format!("dimension {name:?} ({length}) without a coordinate"));
-                found.blocked.get_or_insert(reason);
+                    own_error.or(what).or_else(unreadable).unwrap_or_else(|| format!("dimension {name:?} ({length}) without a coordinate"));
+                blocking.push((found.roles.len(), reason));
             } else if let Some(reason) = own_error {
                 unclear.get_or_insert(reason);
             }
@@ -171,31 +176,61 @@ impl<'f> Coordinates<'f> {
             found.roles.push(role);
         }
         self.scalars(variable, &mut found, &mut time);
+        self.time_table(variable, &mut found, &mut time);
+        found.labels = self.labels(variable);
+        let blocking = blocking.into_iter().find(|(place, _)| found.roles[*place] == Role::Other);
+        found.blocked = blocking.map(|(_, reason)| reason);
         found.time = time.valid(unclear);
         Ok(found)
     }
 
+    /// Valid times in a table of base times and steps, where a variable has one: it says more than its axes.
+    fn time_table(&self, variable: &Array, found: &mut Found, time: &mut TimeAxes) {
+        let is_table = |other: &&Array| {
+            other.name != variable.name && other.dimensions.len() == 2 && other.lies_along(variable) && other.is_numeric()
+        };
+        let listed = variable.text("coordinates");
+        let named = |other: &Array| listed.split_whitespace().any(|name| name == other.name);
+        let mut tables: Vec<&Array> = self.dataset.arrays.iter().filter(is_table).collect();
+        tables.sort_by_key(|other| !named(other));
+        for table in tables {
+            let Ok(Axis::Times(times)) = axis::understand(self.dataset, table) else { continue };
+            let place = |d: usize| variable.dimensions.iter().position(|own| own.name == table.dimensions[d].name);
+            let (Some(base), Some(step)) = (place(0), place(1)) else { continue };
+            let free = |place: usize| matches!(found.roles[place], Role::Other | Role::Time | Role::Step);
+            if !free(base) || !free(step) {
+                continue;
+            }
+            (found.roles[base], found.roles[step]) = (Role::Time, Role::Step);
+            time.table = Some((times, table.dimensions[1].length));
+            return;
+        }
+    }
+
+    fn labels(&self, variable: &Array) -> Vec<String> {
+        let single = variable.dimensions.iter().filter(|dimension| dimension.length == 1);
+        let texts = single.filter_map(|dimension| self.dataset.array(&dimension.name)).filter(|other| !other.is_numeric());
+        texts.flat_map(|other| self.dataset.read_texts(other).unwrap_or_default()).collect()
+    }
+
     /// Coordinates of length 1 that a variable names, or that lie on its dimensions of length 1.
-    fn scalars(&self, variable: &netcdf::Variable<'_>, found: &mut Found, time: &mut TimeAxes) {
-        let own: BTreeSet<String> = variable.dimensions().iter().map(netcdf::Dimension::name).collect();
-        let mut named = text(variable, "coordinates").unwrap_or_default();
+    fn scalars(&self, variable: &Array, found: &mut Found, time: &mut TimeAxes) {
+        let mut named = variable.text("coordinates");
         // xarray lists what belongs to no single variable in the file's own attribute
-        if let Some(Ok(netcdf::AttributeValue::Str(global))) = self.file.attribute("coordinates").map(|a| a.value()) {
+        if let Some(Attribute::Text(global)) = self.dataset.attributes.get("coordinates") {
             named = format!("{named} {global}");
         }
-        let single = |other: &netcdf::Variable<'_>| other.dimensions().iter().all(|dimension| dimension.len() == 1);
-        let listed = named.split_whitespace().filter_map(|name| self.file.variable(name));
-        let along = self.file.variables().filter(|other| {
-            other.name() != variable.name()
-                && !other.dimensions().is_empty()
-                && other.dimensions().iter().all(|dimension| own.contains(&dimension.name()))
+        let single = |other: &Array| other.dimensions.iter().all(|dimension| dimension.length == 1);
+        let listed = named.split_whitespace().filter_map(|name| self.dataset.array(name));
+        let along = self.dataset.arrays.iter().filter(|other| {
+            other.name != variable.name && !other.dimensions.is_empty() && other.lies_along(variable)
         });
-        let candidates: Vec<_> = listed.chain(along).filter(|other| single(other) && is_numeric(other)).collect();
-        for coordinate in &candidates {
-            match axis::understand(coordinate) {
+        let candidates: Vec<&Array> =
+            listed.chain(along).filter(|other| single(other) && other.is_numeric()).collect();
+        for coordinate in candidates {
+            match axis::understand(self.dataset, coordinate) {
                 Ok(Axis::Times(times)) => {
-                    let valid = text(coordinate, "standard_name").as_deref() == Some("time")
-                        || coordinate.name() == "valid_time";
+                    let valid = coordinate.text("standard_name") == "time" || coordinate.name == "valid_time";
                     if time.scalar_time.is_none() || (valid && !time.scalar_is_valid) {
                         (time.scalar_time, time.scalar_is_valid) = (times.into_iter().next(), valid);
                     }
@@ -229,6 +264,9 @@ impl Found {
 impl TimeAxes {
     /// Valid times: those of the axis, or base times plus steps. `unclear`: what is wrong with a time axis of length 1.
     fn valid(self, unclear: Option<String>) -> Time {
+        if let Some((times, steps)) = self.table {
+            return Time::Known { times, steps };
+        }
         let step_count = self.steps.as_ref().map_or(1, Vec::len);
         let known = |times: Vec<CfTime>| Time::Known { times, steps: step_count };
         let no = |reason: &str| Time::Unclear { reason: reason.to_owned(), steps: step_count };

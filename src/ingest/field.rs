@@ -3,10 +3,10 @@
 use ndarray::Array2;
 
 use super::calendar::CfTime;
+use super::dataset::{Array, Dataset, Number, each};
 use super::file::{Role, SourceVariable};
 use super::lexicon;
 use super::units::Conversion;
-use super::values::read_stored;
 use crate::atmos::{Grid, Level, Variable, known_variable};
 
 /// Smallest and largest value, and how many there are.
@@ -43,7 +43,7 @@ impl Range {
 
 /// One field in our order and units, missing values as NaN. `time` and `level` count in the variable's own lists.
 pub(super) fn read_field(
-    file: &netcdf::File,
+    dataset: &Dataset,
     source: &SourceVariable,
     level: usize,
     time: usize,
@@ -56,35 +56,42 @@ pub(super) fn read_field(
         Role::Level => level,
         Role::Other | Role::Latitude | Role::Longitude => 0,
     };
-    read_at(file, source, source.layout.roles.iter().map(place).collect(), conversion)
+    read_at(dataset, source, source.layout.roles.iter().map(place).collect(), conversion)
 }
 
 /// The field that begins at `start`, one index per dimension.
 fn read_at(
-    file: &netcdf::File,
+    dataset: &Dataset,
     source: &SourceVariable,
     start: Vec<usize>,
     conversion: Conversion,
 ) -> Result<Array2<f32>, String> {
     let layout = &source.layout;
-    let variable = file.variable(&source.name).ok_or("the variable is gone: the file has changed")?;
-    let lengths: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
-    if lengths != layout.lengths {
-        return Err("other dimensions than before: the file has changed".to_owned());
+    let same = |found: &Array| found.kind == layout.array.kind && found.dimensions == layout.array.dimensions;
+    if !dataset.array(&source.name).is_some_and(same) {
+        return Err("another variable than before: the file has changed".to_owned());
     }
+    let shape = layout.array.shape();
     let axis = |wanted: Role| layout.roles.iter().position(|role| *role == wanted).ok_or("no horizontal axis");
     let (latitude, longitude) = (axis(Role::Latitude)?, axis(Role::Longitude)?);
-    let (source_h, source_w) = (lengths[latitude], lengths[longitude]);
-    let mut count = vec![1; lengths.len()];
+    let (source_h, source_w) = (shape[latitude], shape[longitude]);
+    let mut count = vec![1; shape.len()];
     (count[latitude], count[longitude]) = (source_h, source_w);
-    let stored = read_stored(&variable, &start, &count)?;
-    if stored.len() != source_h * source_w {
-        return Err(format!("{} values where {} are due", stored.len(), source_h * source_w));
-    }
-    let at = |row: usize, column: usize| {
-        let place = if latitude < longitude { row * source_w + column } else { column * source_h + row };
-        layout.decoding.decode(stored[place])
-    };
+    // distance of neighbours along latitude and longitude in what is read
+    let strides = if latitude < longitude { (source_w, 1) } else { (1, source_h) };
+    let stored = dataset.read(&layout.array, &start, &count)?;
+    each!(&stored, values => arrange(values, strides, source, conversion))
+}
+
+/// Stored numbers in our order and units.
+fn arrange<T: Number>(
+    stored: &[T],
+    strides: (usize, usize),
+    source: &SourceVariable,
+    conversion: Conversion,
+) -> Result<Array2<f32>, String> {
+    let layout = &source.layout;
+    let at = |row: usize, column: usize| layout.decoding.decode(stored[row * strides.0 + column * strides.1].number());
     if let Some((repeat, first)) = layout.repeated {
         let differs = |row: &usize| {
             let (a, b) = (at(*row, repeat), at(*row, first));
@@ -105,19 +112,20 @@ fn read_at(
 
 /// Range of the values at one level over all that is stored, whether it is known when the fields are valid or not.
 pub(super) fn range(
-    file: &netcdf::File,
+    dataset: &Dataset,
     source: &SourceVariable,
     level: usize,
     conversion: Conversion,
 ) -> Result<Range, String> {
     let layout = &source.layout;
+    let shape = layout.array.shape();
     let mut range = Range::EMPTY;
     let mut start: Vec<usize> = layout.roles.iter().map(|role| if *role == Role::Level { level } else { 0 }).collect();
     loop {
-        range.extend(&read_at(file, source, start.clone(), conversion)?);
+        range.extend(&read_at(dataset, source, start.clone(), conversion)?);
         // the next place, the last dimension first
         let free = |dimension: &usize| matches!(layout.roles[*dimension], Role::Time | Role::Step | Role::Other);
-        let next = (0..start.len()).rev().filter(free).find(|&d| start[d] + 1 < layout.lengths[d]);
+        let next = (0..start.len()).rev().filter(free).find(|&d| start[d] + 1 < shape[d]);
         let Some(next) = next else { return Ok(range) };
         start[next] += 1;
         (next + 1..start.len()).filter(free).for_each(|dimension| start[dimension] = 0);

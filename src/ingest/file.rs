@@ -1,15 +1,14 @@
-//! One NetCDF file: what its variables are and how they lie.
+//! One file or store: what its variables are and how they lie.
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::coordinates::{Coordinates, Time};
+use super::dataset::{Array, Dataset};
 use super::units::{self, Conversion, conversion};
-use super::values::{Decoding, is_numeric, text};
-use super::{CfTime, Problem, classic, horizontal, lexicon};
+use super::values::Decoding;
+use super::{CfTime, Problem, horizontal, lexicon};
 use crate::atmos::{Grid, Level, Variable, known_variable};
 
 /// Larger fields are nobody's yet (1 km global has 0.8e9 points, 0.1° 6.5e6); they would take a gigabyte each.
@@ -105,7 +104,8 @@ impl SourceVariable {
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub roles: Vec<Role>,
-    pub lengths: Vec<usize>,
+    /// The array as it was when the file was looked at.
+    pub array: Array,
     /// Length of the step axis; 1 without one.
     pub steps: usize,
     /// Source row of each of our rows, source column of each of our columns.
@@ -120,74 +120,29 @@ pub(super) struct Layout {
 #[derive(Debug)]
 pub struct SourceFile {
     pub path: PathBuf,
-    pub format: String,
+    /// For people: `NetCDF-4`, `Zarr v2`.
+    pub format: &'static str,
     pub variables: Vec<SourceVariable>,
     /// Data variables that cannot be read, and why.
     pub unread: Vec<(String, String)>,
 }
 
-const EXPECTED: &str = "a NetCDF file (classic, 64-bit offset, CDF-5 or NetCDF-4)";
-
-/// Opens a file, hands it to `read`, and closes it.
-///
-/// The library below panics on names that are not UTF-8; what it cannot read is a damaged file to us.
-pub(super) fn with_file<T>(path: &Path, read: impl FnOnce(&netcdf::File) -> T) -> Result<T, Problem> {
-    let problem = |found: String| Problem::in_file(path, found, EXPECTED);
-    format_name(path).map_err(problem)?;
-    classic::check_extent(path).map_err(problem)?;
-    // the library takes "name#mode=…" and URLs for more than names of files; an absolute path is neither
-    let absolute = path.canonicalize().map_err(|error| problem(format!("no readable file ({error})")))?;
-    catch_unwind(AssertUnwindSafe(|| netcdf::open(&absolute).map(|file| read(&file))))
-        .map_err(|_| problem("a damaged file (names or types that cannot be read)".to_owned()))?
-        .map_err(|error| problem(format!("a damaged file ({error})")))
-}
-
-/// What a file is by its first bytes; the error says what it is instead of NetCDF.
-fn format_name(path: &Path) -> Result<&'static str, String> {
-    let unreadable = |error: std::io::Error| format!("no readable file ({error})");
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err("a folder (Zarr is not read as input yet)".to_owned());
-    }
-    if !metadata.is_file() {
-        return Err("something that is no ordinary file".to_owned());
-    }
-    let mut magic = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(8).read_to_end(&mut magic)).map_err(unreadable)?;
-    match magic.as_slice() {
-        [] => Err("an empty file".to_owned()),
-        [b'C', b'D', b'F', 1, ..] => Ok("NetCDF classic"),
-        [b'C', b'D', b'F', 2, ..] => Ok("NetCDF 64-bit offset"),
-        [b'C', b'D', b'F', 5, ..] => Ok("NetCDF CDF-5"),
-        b"\x89HDF\r\n\x1a\n" => Ok("NetCDF-4"),
-        [b'G', b'R', b'I', b'B', ..] => Err("a GRIB file; convert it, for instance with grib_to_netcdf".to_owned()),
-        [0x0e, 0x03, 0x13, 0x01, ..] => Err("an HDF4 file".to_owned()),
-        [b'P', b'K', ..] => Err("a zip archive; unpack it first".to_owned()),
-        [0x1f, 0x8b, ..] => Err("a gzip file; unpack it first".to_owned()),
-        other => Err(format!("a file that begins with {:?}", String::from_utf8_lossy(other))),
-    }
-}
-
 impl SourceFile {
     /// Reads metadata and coordinates. Only a file of which nothing can be read is a problem.
     pub(super) fn inspect(path: &Path) -> Result<Self, Vec<Problem>> {
-        let format = format_name(path).map_err(|found| vec![Problem::in_file(path, found, EXPECTED)])?;
+        let dataset = Dataset::open(path).map_err(|problem| vec![problem])?;
         let mut source =
-            Self { path: path.to_owned(), format: format.to_owned(), variables: Vec::new(), unread: Vec::new() };
-        let groups = with_file(path, |file| {
-            let mut coordinates = Coordinates::new(file);
-            let data: Vec<_> = file.variables().filter(|variable| !coordinates.contains(&variable.name())).collect();
-            for variable in data {
-                match understand(file, &variable, &mut coordinates) {
-                    Ok(Some(understood)) => source.variables.push(understood),
-                    Ok(None) => {}
-                    Err(reason) => source.unread.push((variable.name(), reason)),
-                }
+            Self { path: path.to_owned(), format: dataset.format, variables: Vec::new(), unread: Vec::new() };
+        let mut coordinates = Coordinates::new(&dataset);
+        let data: Vec<&Array> = dataset.arrays.iter().filter(|array| !coordinates.contains(&array.name)).collect();
+        for array in data {
+            match understand(&dataset, array, &mut coordinates) {
+                Ok(Some(understood)) => source.variables.push(understood),
+                Ok(None) => {}
+                Err(reason) => source.unread.push((array.name.clone(), reason)),
             }
-            file.groups().map(Iterator::count).unwrap_or(0)
-        })
-        .map_err(|problem| vec![problem])?;
-        if source.variables.is_empty() { Err(source.nothing_to_read(groups)) } else { Ok(source) }
+        }
+        if source.variables.is_empty() { Err(source.nothing_to_read(dataset.groups)) } else { Ok(source) }
     }
 
     /// Says it once per reason, not once per variable.
@@ -210,21 +165,23 @@ impl SourceFile {
 
 /// `None`: not data (a character array, a scalar, a table of bounds).
 fn understand(
-    file: &netcdf::File,
-    variable: &netcdf::Variable<'_>,
+    dataset: &Dataset,
+    array: &Array,
     coordinates: &mut Coordinates<'_>,
 ) -> Result<Option<SourceVariable>, String> {
-    if !is_numeric(variable) || variable.dimensions().len() < 2 {
+    if let Some(reason) = &array.unreadable {
+        return Err(reason.clone());
+    }
+    if !array.is_numeric() || array.dimensions.len() < 2 {
         return Ok(None);
     }
-    let lengths: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
-    if let Some(kind) = horizontal::unsupported(file, variable) {
+    if let Some(kind) = horizontal::unsupported(dataset, array) {
         return Err(format!("{kind}; only latitude-longitude grids are read"));
     }
-    if let Some(empty) = variable.dimensions().iter().find(|dimension| dimension.len() == 0) {
-        return Err(format!("dimension {:?} of length 0: no data", empty.name()));
+    if let Some(empty) = array.dimensions.iter().find(|dimension| dimension.length == 0) {
+        return Err(format!("dimension {:?} of length 0: no data", empty.name));
     }
-    let found = coordinates.of(variable)?;
+    let found = coordinates.of(array)?;
     let (Some(latitude), Some(longitude)) = (found.latitude, found.longitude) else {
         return Err(match found.blocked {
             Some(what) => format!("no latitude and longitude axes; {what}"),
@@ -235,25 +192,24 @@ fn understand(
         return Err(format!("{} × {} points: more than {MOST_POINTS}", latitude.len(), longitude.len()));
     }
     let placed = horizontal::place(&latitude, &longitude)?;
-    let decoding = Decoding::of(variable)?;
+    let decoding = Decoding::of(array)?;
     let levels = found.levels.unwrap_or_else(|| vec![Level::Surface]);
     let (times, steps, no_time) = match found.time {
         Time::Known { times, steps } => (times, steps, None),
         Time::None => (Vec::new(), 1, None),
         Time::Unclear { reason, steps } => (Vec::new(), steps, Some(reason)),
     };
-    let attribute = |name: &str| text(variable, name).unwrap_or_default();
     // ecCodes writes what it does not know as "unknown"
-    let standard_name = Some(attribute("standard_name")).filter(|name| name != "unknown").unwrap_or_default();
-    let names: Vec<String> = std::iter::once(variable.name())
-        .chain(["GRIB_cfVarName", "GRIB_shortName", "short_name"].iter().filter_map(|name| text(variable, name)))
-        .collect();
-    let units = attribute("units");
+    let standard_name = Some(array.text("standard_name")).filter(|name| name != "unknown").unwrap_or_default();
+    let mut names = vec![array.name.clone()];
+    names.extend(["GRIB_cfVarName", "GRIB_shortName", "short_name"].map(|name| array.text(name)));
+    names.extend(found.labels);
+    let units = array.text("units");
     let recognition = recognise(&names, &standard_name, &units, &levels[0], found.height);
     Ok(Some(SourceVariable {
-        name: variable.name(),
+        name: array.name.clone(),
         standard_name,
-        long_name: attribute("long_name"),
+        long_name: array.text("long_name"),
         units,
         recognition,
         levels,
@@ -263,7 +219,7 @@ fn understand(
         grid: Arc::new(placed.grid),
         layout: Layout {
             roles: found.roles,
-            lengths,
+            array: array.clone(),
             steps,
             rows: placed.rows,
             columns: placed.columns,

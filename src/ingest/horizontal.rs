@@ -1,7 +1,7 @@
 //! The horizontal grid of a variable in our order, or the name of a grid that is not read.
 
 use super::axis;
-use super::values::text;
+use super::dataset::{Array, Dataset};
 use crate::atmos::Grid;
 
 /// A grid, and where each of its rows and columns lies in the file.
@@ -75,53 +75,49 @@ pub fn place(latitude: &[f64], longitude: &[f64]) -> Result<Placement, String> {
 
 /// The kind of grid that a variable is on where it is not one of parallels and meridians, from what CF and the
 /// producers' own attributes say of it.
-pub fn unsupported(file: &netcdf::File, variable: &netcdf::Variable<'_>) -> Option<String> {
-    if text(variable, "mesh").is_some() || file.attribute("mesh").is_some() {
+pub fn unsupported(dataset: &Dataset, variable: &Array) -> Option<String> {
+    if variable.attributes.contains("mesh") || dataset.attributes.contains("mesh") {
         return Some("an unstructured mesh (UGRID)".to_owned());
     }
     // the extended form names coordinates too: "crs: x y"
-    let mapping = text(variable, "grid_mapping").unwrap_or_default();
+    let mapping = variable.text("grid_mapping");
     let mapping = mapping.split_whitespace().next().unwrap_or_default().trim_end_matches(':');
-    let mapping = file.variable(mapping).and_then(|mapping| text(&mapping, "grid_mapping_name")).unwrap_or_default();
+    let mapping = dataset.array(mapping).map(|mapping| mapping.text("grid_mapping_name")).unwrap_or_default();
     match mapping.as_str() {
         "" | "latitude_longitude" => {}
         "rotated_latitude_longitude" => return Some("a rotated-pole grid".to_owned()),
         name if name.contains("reduced") => return Some("a reduced Gaussian grid".to_owned()),
         name => return Some(format!("a projected grid ({name})")),
     }
-    if file.attribute("MAP_PROJ").is_some() && file.dimension("south_north").is_some() {
+    let south_north = dataset.dimensions.iter().any(|dimension| dimension.name == "south_north");
+    if dataset.attributes.contains("MAP_PROJ") && south_north {
         return Some("a projected grid (WRF)".to_owned());
     }
-    for dimension in variable.dimensions() {
-        let coordinate = file.variable(&dimension.name());
-        let standard_name = coordinate.and_then(|coordinate| text(&coordinate, "standard_name")).unwrap_or_default();
+    for dimension in &variable.dimensions {
+        let coordinate = dataset.array(&dimension.name);
+        let standard_name = coordinate.map(|coordinate| coordinate.text("standard_name")).unwrap_or_default();
         if let Some(kind) = axis::projected(&standard_name) {
             return Some(kind.to_owned());
         }
     }
-    let named = text(variable, "coordinates").unwrap_or_default();
-    let own: Vec<String> = variable.dimensions().iter().map(netcdf::Dimension::name).collect();
-    let horizontal = |other: &netcdf::Variable<'_>| {
-        let standard_name = text(other, "standard_name").unwrap_or_default();
-        let name = other.name().to_lowercase();
-        ["latitude", "longitude"].contains(&standard_name.as_str())
+    let named = variable.text("coordinates");
+    let horizontal = |other: &&Array| {
+        let name = other.name.to_lowercase();
+        ["latitude", "longitude"].contains(&other.text("standard_name").as_str())
             || name.starts_with("lat")
             || name.starts_with("lon")
     };
-    let candidates: Vec<netcdf::Variable<'_>> = file
-        .variables()
-        .filter(|other| horizontal(other) && other.name() != variable.name())
-        .filter(|other| named.split_whitespace().any(|name| name == other.name()) || named.is_empty())
-        .filter(|other| other.dimensions().iter().all(|dimension| own.contains(&dimension.name())))
+    let candidates: Vec<&Array> = dataset
+        .arrays
+        .iter()
+        .filter(|other| horizontal(other) && other.name != variable.name)
+        .filter(|other| named.split_whitespace().any(|name| name == other.name) || named.is_empty())
+        .filter(|other| other.lies_along(variable))
         .collect();
-    if candidates.iter().any(|other| other.dimensions().len() >= 2) {
+    if candidates.iter().any(|other| other.dimensions.len() >= 2) {
         return Some("a curvilinear grid (two-dimensional latitude and longitude)".to_owned());
     }
-    let lines: Vec<String> = candidates
-        .iter()
-        .filter(|other| other.dimensions().len() == 1)
-        .map(|other| other.dimensions()[0].name())
-        .collect();
+    let lines: Vec<&str> = candidates.iter().filter_map(|other| Some(other.dimensions.first()?.name.as_str())).collect();
     let shared = lines.len() > 1 && lines.windows(2).all(|pair| pair[0] == pair[1]);
     shared.then(|| format!("an unstructured or reduced grid (latitude and longitude along {:?})", lines[0]))
 }

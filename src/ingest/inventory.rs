@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::field::{self, Range, contradicts_unit, implausible, read_field, time_index};
-use super::file::{SourceFile, SourceVariable, with_file};
+use super::dataset::Dataset;
+use super::file::{SourceFile, SourceVariable};
 use super::matching::{Found, field_label, find, label};
 use super::{CfTime, Conversion, IngestError, Problem, Recognition};
 use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable};
@@ -130,20 +131,24 @@ impl Inventory {
             by_file.entry(&reading.found.file.path).or_default().push(reading);
         }
         for (path, readings) in by_file {
-            let read = with_file(path, |file| {
-                for reading in &readings {
-                    match reading.read(file, &grid) {
-                        Ok(field) => {
-                            if let Err(field) = analysis.insert(field) {
-                                let found = field.grid().to_string();
-                                problems.push(Problem::in_file(path, found, format!("the grid {grid}")));
-                            }
-                        }
-                        Err(problem) => problems.push(problem),
-                    }
+            let dataset = match Dataset::open(path) {
+                Ok(dataset) => dataset,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
                 }
-            });
-            problems.extend(read.err());
+            };
+            for reading in &readings {
+                match reading.read(&dataset, &grid) {
+                    Ok(field) => {
+                        if let Err(field) = analysis.insert(field) {
+                            let found = field.grid().to_string();
+                            problems.push(Problem::in_file(path, found, format!("the grid {grid}")));
+                        }
+                    }
+                    Err(problem) => problems.push(problem),
+                }
+            }
         }
         if problems.is_empty() { Ok(analysis) } else { Err(IngestError { problems: unique(problems) }) }
     }
@@ -213,24 +218,22 @@ impl Inventory {
             Recognition::Known { conversion, .. } => *conversion,
             _ => Conversion::NONE,
         };
-        let read = |opened: &netcdf::File| {
-            let one =
-                |(place, level): (usize, &Level)| Ok((*level, field::range(opened, variable, place, conversion)?));
-            variable.levels.iter().enumerate().map(one).collect::<Result<Vec<_>, String>>()
-        };
-        with_file(&file.path, read)?
+        let dataset = Dataset::open(&file.path)?;
+        let one = |(place, level): (usize, &Level)| Ok((*level, field::range(&dataset, variable, place, conversion)?));
+        let ranges: Result<Vec<_>, String> = variable.levels.iter().enumerate().map(one).collect();
+        ranges
             .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))
     }
 }
 
 impl Reading<'_> {
-    fn read(&self, file: &netcdf::File, grid: &Arc<Grid>) -> Result<Field, Problem> {
+    fn read(&self, dataset: &Dataset, grid: &Arc<Grid>) -> Result<Field, Problem> {
         let Self { found, wanted, level, time, .. } = self;
         let problem = |what: String, expected: String| {
             let label = format!("{} at {time}", label(wanted, *level, found.variable));
             Problem::in_file(&found.file.path, what, expected).of(label)
         };
-        let values = read_field(file, found.variable, found.level, self.time_index, found.conversion)
+        let values = read_field(dataset, found.variable, found.level, self.time_index, found.conversion)
             .map_err(|reason| problem(reason, "readable values".to_owned()))?;
         if let Some((what, expected)) = implausible(&values, wanted, *level, grid, &found.variable.units) {
             return Err(problem(what, expected));

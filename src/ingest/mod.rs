@@ -13,6 +13,7 @@ mod axis;
 mod calendar;
 mod classic;
 mod coordinates;
+mod dataset;
 mod error;
 mod field;
 mod file;

@@ -1,12 +1,12 @@
 //! What a caller can act on.
 
+use crate::location::LocationError;
+
 /// Storage that does not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error(
-        "{location:?} is no place for forecasts: {reason}; expected a folder, or a URL such as file:///data/f.zarr or s3://bucket/f.zarr"
-    )]
-    Location { location: String, reason: String },
+    #[error(transparent)]
+    Location(#[from] LocationError),
     #[error("there is no forecast at {0}: no forecast.json; is the path right, and does it end at the .zarr folder?")]
     NotFound(String),
     #[error("{location} holds something else: {found}; choose another --output, or --overwrite to replace a forecast")]

@@ -20,7 +20,6 @@ mod array;
 mod catalog;
 mod claim;
 mod error;
-mod location;
 mod manifest;
 mod metadata;
 mod packing;
@@ -33,8 +32,9 @@ mod writer;
 
 pub use catalog::{ForecastPath, find_forecasts, list_forecasts};
 pub use error::StoreError;
-pub use location::Location;
 pub use manifest::{Manifest, RunState, StepRecord};
 pub use reader::ForecastReader;
 pub use spec::{Encoding, ForecastSpec, Output};
 pub use writer::ForecastWriter;
+
+pub use crate::location::Location;

@@ -1,9 +1,11 @@
 //! The store keeps its promises on every kind of storage: a local folder, memory, and a real S3 server.
 
+mod clients;
 mod conformance;
 mod crashes;
 mod damage;
 mod forecast;
 mod locations;
+#[path = "../common/python.rs"]
 mod python;
 mod speed;

@@ -6,19 +6,7 @@ use std::process::Command;
 use vejr::store::{Encoding, Location};
 
 use crate::forecast::{LARGE, complete, spec};
-
-/// A Python that has these modules: `VEJR_TEST_PYTHON`, else that of the test command. Where there is none, says so.
-pub fn with(modules: &[&str]) -> Option<PathBuf> {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    let python = std::env::var_os("VEJR_TEST_PYTHON").map_or(ours, PathBuf::from);
-    let imports: Vec<String> = modules.iter().map(|module| format!("import {module}")).collect();
-    let found = Command::new(&python).args(["-c", &imports.join("\n")]).output();
-    if found.is_ok_and(|output| output.status.success()) {
-        return Some(python);
-    }
-    eprintln!("SKIPPED: {} has not all of {}; see VEJR_TEST_PYTHON", python.display(), modules.join(", "));
-    None
-}
+use crate::python;
 
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -37,7 +25,7 @@ async fn published(encoding: Encoding) -> (tempfile::TempDir, PathBuf) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn xarray_opens_both_copies_with_no_options() {
-    let Some(python) = with(&["xarray", "zarr"]) else { return };
+    let Some(python) = python::with(&["xarray", "zarr"]) else { return };
     for encoding in [Encoding::Float32, Encoding::Packed] {
         let (_folder, path) = published(encoding).await;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/opens.py");
@@ -47,7 +35,7 @@ async fn xarray_opens_both_copies_with_no_options() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exchange_format_holds() {
-    let Some(python) = with(&["mlwp_data_specs.specs.cli"]) else { return };
+    let Some(python) = python::with(&["mlwp_data_specs.specs.cli"]) else { return };
     let (_folder, path) = published(Encoding::Packed).await;
     for path in [path.clone(), path.join("series")] {
         let call = "import sys; from mlwp_data_specs.specs.cli import main; sys.exit(main())";

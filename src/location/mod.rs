@@ -1,18 +1,26 @@
-//! Where a forecast, or a store of forecasts, lies.
+//! Where data lie: a folder, or an object store by its URL.
 
 use std::fmt;
 use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use object_store::ObjectStore;
+use object_store::{ClientOptions, ObjectStore};
 use object_store::aws::AmazonS3Builder;
+use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
-use super::StoreError;
+/// The text names no place.
+#[derive(Debug, thiserror::Error)]
+#[error("{location:?} is no place for data: {reason}; expected a folder, or a URL like s3://bucket/path or file:///path")]
+pub struct LocationError {
+    /// Without credentials.
+    pub location: String,
+    pub reason: String,
+}
 
 /// An object store and what it is called. All paths of this module are relative to it.
 #[derive(Clone)]
@@ -38,9 +46,10 @@ const S3_CREDENTIALS: &[&str] = &[
 
 impl Location {
     /// From a path, or a URL: `file://`, `s3://bucket/prefix` (endpoint, region and credentials from the `AWS_…`
-    /// environment variables), `memory:` (for tests: empty, and gone with the process). Touches nothing yet.
-    pub fn parse(text: &str) -> Result<Self, StoreError> {
-        let error = |reason: String| StoreError::Location { location: without_credentials(text), reason };
+    /// environment variables), `http://` and `https://` (to read from), `memory:` (for tests: empty, and gone with the
+    /// process). Touches nothing yet.
+    pub fn parse(text: &str) -> Result<Self, LocationError> {
+        let error = |reason: String| LocationError { location: without_credentials(text), reason };
         if text.is_empty() {
             return Err(error("it is empty".to_owned()));
         }
@@ -72,6 +81,18 @@ impl Location {
                     .with_skip_signature(!given)
                     .build()
                     .map_err(|reason| error(reason.to_string()))?;
+                let prefix = Path::from_url_path(url.path()).map_err(|reason| error(reason.to_string()))?;
+                Ok(Self::new(Arc::new(PrefixStore::new(store, prefix)), text.trim_end_matches('/')))
+            }
+            "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
+                Err(error("credentials do not belong into a URL".to_owned()))
+            }
+            // to read from: a web server takes no objects, and lists none
+            "http" | "https" => {
+                let options = ClientOptions::new().with_allow_http(url.scheme() == "http");
+                let root = url.join("/").map_err(|reason| error(reason.to_string()))?;
+                let store = HttpBuilder::new().with_url(root).with_client_options(options).build();
+                let store = store.map_err(|reason| error(reason.to_string()))?;
                 let prefix = Path::from_url_path(url.path()).map_err(|reason| error(reason.to_string()))?;
                 Ok(Self::new(Arc::new(PrefixStore::new(store, prefix)), text.trim_end_matches('/')))
             }
@@ -111,18 +132,23 @@ impl Location {
     }
 
     /// The same place; what is written through this is on the disk when the call returns.
-    pub(super) fn durable_store(&self) -> &Arc<dyn ObjectStore> {
+    pub fn durable_store(&self) -> &Arc<dyn ObjectStore> {
         &self.durable
     }
 
     /// Returns when everything that was written is on the disk. Blocks; does nothing for stores that are no local folder,
     /// where what was written is safe. One call for all objects of a step costs a fraction of one for each.
-    pub(super) fn sync(&self) -> std::io::Result<()> {
+    pub fn sync(&self) -> std::io::Result<()> {
         #[cfg(target_os = "linux")]
         if let Some(folder) = &self.folder {
             rustix::fs::syncfs(std::fs::File::open(folder)?)?;
         }
         Ok(())
+    }
+
+    /// Whether the objects below can be listed: a web server lists none.
+    pub fn can_list(&self) -> bool {
+        !self.name.starts_with("http://") && !self.name.starts_with("https://")
     }
 
     /// The folder on this machine, where it is one.
@@ -193,7 +219,7 @@ mod tests {
             "a\u{0}b",
             "no/such/../../f",
         ] {
-            assert!(matches!(Location::parse(text), Err(StoreError::Location { .. })), "{text:?}");
+            assert!(matches!(Location::parse(text), Err(LocationError { .. })), "{text:?}");
         }
         let told = Location::parse("s3://AKIA:topsecret@bucket/f.zarr").unwrap_err().to_string();
         assert!(!told.contains("topsecret") && !told.contains("AKIA:"), "{told}");

@@ -1,0 +1,59 @@
+//! What a file is by its first bytes, and a folder by what lies in it.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::location::Location;
+
+pub const EXPECTED: &str = "a NetCDF file (classic, 64-bit offset, CDF-5 or NetCDF-4), or a Zarr store (v2 or v3; a folder, a zip file or a URL)";
+
+/// A format that is read.
+pub enum Format {
+    /// And which of its kinds.
+    NetCdf(&'static str),
+    Zarr(ZarrPlace),
+}
+
+/// Where a Zarr store lies.
+pub enum ZarrPlace {
+    Objects(Location),
+    Zip(std::path::PathBuf),
+}
+
+/// The error says what is there instead.
+pub fn recognise(path: &Path) -> Result<Format, String> {
+    if let Some(url) = path.to_str().filter(|text| text.contains("://")) {
+        let location = Location::parse(url).map_err(|error| error.to_string())?;
+        // a URL of a file on this machine is a file
+        return match location.local_folder().filter(|path| path.is_file()) {
+            Some(file) => recognise(file),
+            None => Ok(Format::Zarr(ZarrPlace::Objects(location))),
+        };
+    }
+    let unreadable = |error: std::io::Error| format!("no readable file ({error})");
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        let text = path.to_str().ok_or("a folder whose name is not UTF-8")?;
+        return Location::parse(text)
+            .map(|location| Format::Zarr(ZarrPlace::Objects(location)))
+            .map_err(|error| error.to_string());
+    }
+    if !metadata.is_file() {
+        return Err("something that is no ordinary file".to_owned());
+    }
+    let mut magic = Vec::new();
+    std::fs::File::open(path).and_then(|file| file.take(8).read_to_end(&mut magic)).map_err(unreadable)?;
+    match magic.as_slice() {
+        [] => Err("an empty file".to_owned()),
+        [b'C', b'D', b'F', 1, ..] => Ok(Format::NetCdf("NetCDF classic")),
+        [b'C', b'D', b'F', 2, ..] => Ok(Format::NetCdf("NetCDF 64-bit offset")),
+        [b'C', b'D', b'F', 5, ..] => Ok(Format::NetCdf("NetCDF CDF-5")),
+        b"\x89HDF\r\n\x1a\n" => Ok(Format::NetCdf("NetCDF-4")),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => Ok(Format::Zarr(ZarrPlace::Zip(path.to_owned()))),
+        [b'G', b'R', b'I', b'B', ..] => Err("a GRIB file; convert it, for instance with grib_to_netcdf".to_owned()),
+        [0x0e, 0x03, 0x13, 0x01, ..] => Err("an HDF4 file".to_owned()),
+        [0x1f, 0x8b, ..] => Err("a gzip file; unpack it first".to_owned()),
+        [b'{', ..] => Err("a JSON file (Kerchunk references are not read; give the files that they name)".to_owned()),
+        other => Err(format!("a file that begins with {:?}", String::from_utf8_lossy(other))),
+    }
+}

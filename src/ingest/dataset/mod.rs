@@ -1,0 +1,128 @@
+//! What a file or a store holds before anyone makes sense of it: arrays with named dimensions and attributes.
+//!
+//! [`Dataset::open`] reads all metadata at once; numbers come one block at a time. Everything above this module is the
+//! same for all formats.
+
+mod archive;
+mod attribute;
+mod format;
+mod netcdf;
+mod numbers;
+mod objects;
+mod zarr;
+
+use std::path::Path;
+
+pub use attribute::{Attribute, Attributes};
+pub(in crate::ingest) use numbers::each;
+pub use numbers::{ElementType, Number, Numbers};
+
+use super::Problem;
+
+/// Larger headers are damaged ones: no producer comes near.
+const MOST_ARRAYS: usize = 100_000;
+
+/// A dimension of an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dimension {
+    pub name: String,
+    pub length: usize,
+}
+
+/// An array without its numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    pub name: String,
+    pub dimensions: Vec<Dimension>,
+    pub kind: ElementType,
+    pub attributes: Attributes,
+    /// Why its numbers cannot be had, where that is known already.
+    pub unreadable: Option<String>,
+}
+
+impl Array {
+    pub fn shape(&self) -> Vec<usize> {
+        self.dimensions.iter().map(|dimension| dimension.length).collect()
+    }
+
+    /// Attribute as text, trimmed; empty where there is none.
+    pub fn text(&self, name: &str) -> String {
+        self.attributes.text(name)
+    }
+
+    pub fn is_numeric(&self) -> bool {
+        !matches!(self.kind, ElementType::Text | ElementType::Other)
+    }
+
+    /// Whether all its dimensions are among those of `other`.
+    pub fn lies_along(&self, other: &Self) -> bool {
+        self.dimensions.iter().all(|dimension| other.dimensions.iter().any(|own| own.name == dimension.name))
+    }
+}
+
+/// Reads numbers of one format. `start` and `count` have one entry per dimension and lie within the array.
+trait Source {
+    fn read(&self, array: &Array, start: &[usize], count: &[usize]) -> Result<Numbers, String>;
+
+    /// The texts of an array of [`ElementType::Text`], row-major.
+    fn read_texts(&self, array: &Array) -> Result<Vec<String>, String>;
+}
+
+/// An open file or store.
+pub struct Dataset {
+    /// For people: `NetCDF-4`, `Zarr v2`.
+    pub format: &'static str,
+    pub attributes: Attributes,
+    /// Those of the root group, in the order of the file.
+    pub arrays: Vec<Array>,
+    /// Dimensions of the root group, used or not.
+    pub dimensions: Vec<Dimension>,
+    /// Number of groups below the root, which are not looked into.
+    pub groups: usize,
+    source: Box<dyn Source>,
+}
+
+impl Dataset {
+    /// Opens a file (NetCDF, zipped Zarr), a folder or a URL (Zarr). The error says what is there instead.
+    pub fn open(path: &Path) -> Result<Self, Problem> {
+        let problem = |found: String| Problem::in_file(path, found, format::EXPECTED);
+        let dataset = match format::recognise(path).map_err(problem)? {
+            format::Format::NetCdf(name) => netcdf::open(path, name),
+            format::Format::Zarr(place) => zarr::open(place),
+        }
+        .map_err(problem)?;
+        match dataset.arrays.len() {
+            0..=MOST_ARRAYS => Ok(dataset),
+            more => Err(problem(format!("{more} variables: more than {MOST_ARRAYS}"))),
+        }
+    }
+
+    pub fn array(&self, name: &str) -> Option<&Array> {
+        self.arrays.iter().find(|array| array.name == name)
+    }
+
+    /// A block of numbers, as stored, row-major.
+    pub fn read(&self, array: &Array, start: &[usize], count: &[usize]) -> Result<Numbers, String> {
+        let shape = array.shape();
+        let inside = |d: usize| start[d].checked_add(count[d]).is_some_and(|end| end <= shape[d]);
+        if start.len() != shape.len() || count.len() != shape.len() || !(0..shape.len()).all(inside) {
+            return Err(format!("a block at {start:?} of {count:?} asked for where {shape:?} is"));
+        }
+        if let Some(reason) = &array.unreadable {
+            return Err(reason.clone());
+        }
+        let due = count.iter().product::<usize>();
+        let numbers = self.source.read(array, start, count)?;
+        if numbers.len() == due { Ok(numbers) } else { Err(format!("{} values where {due} are due", numbers.len())) }
+    }
+
+    pub fn read_all(&self, array: &Array) -> Result<Numbers, String> {
+        let shape = array.shape();
+        self.read(array, &vec![0; shape.len()], &shape)
+    }
+
+    /// The texts of an array that is not numeric.
+    pub fn read_texts(&self, array: &Array) -> Result<Vec<String>, String> {
+        self.source.read_texts(array)
+    }
+}

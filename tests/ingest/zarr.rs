@@ -1,0 +1,140 @@
+//! Zarr stores as xarray and others write them: read like the NetCDF file with the same fields.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use vejr::atmos::Level;
+use vejr::ingest::{Inventory, Range};
+
+use crate::*;
+
+/// Stores of every kind, and `reference.nc`.
+fn stores() -> Option<tempfile::TempDir> {
+    let python = python::with(&["xarray", "zarr", "netCDF4"])?;
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ingest/stores.py");
+    let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(folder)
+}
+
+type Understood = Vec<(String, Option<String>, Vec<Level>, Vec<String>, Range)>;
+
+/// All that is known of the variables of a file, in the order of their names.
+fn understood(path: &Path) -> Understood {
+    let inventory = Inventory::open(&[path.to_owned()]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut all: Understood = inventory
+        .variables()
+        .map(|(file, variable)| {
+            let ours = variable.recognition.variable().map(|ours| ours.name.to_string());
+            let times = variable.times.iter().map(ToString::to_string).collect();
+            let range = inventory.range(file, variable).unwrap();
+            (variable.name.clone(), ours, variable.levels.clone(), times, range)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+/// A humidity field of a store.
+fn humidity(path: &Path) -> Vec<f32> {
+    let analysis = read(path, &[("q", Level::Pressure(500.0))], &["2024-02-29T00:00Z"]).unwrap();
+    values(&analysis, "q", Level::Pressure(500.0))
+}
+
+#[test]
+fn every_form_of_a_store_reads_like_the_netcdf_file() {
+    let Some(folder) = stores() else { return };
+    let reference = folder.path().join("reference.nc");
+    let (expected, field) = (understood(&reference), humidity(&reference));
+    assert_eq!(expected.len(), 3);
+    assert_eq!((expected[2].0.as_str(), expected[2].4.valid), ("t", 2 * 3 * 9 * 12 - 1));
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.retain(|path| *path != reference);
+    assert!(paths.len() >= 14, "{paths:?}");
+    for path in paths {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let found = understood(&path);
+        if name == "foreign.zarr" {
+            // not packed: the same but for the rounding
+            for ((name, .., a), (.., b)) in found.iter().zip(&expected) {
+                assert!((a.low - b.low).abs() <= 0.01 && (a.high - b.high).abs() <= 0.01, "{name}: {a:?} {b:?}");
+            }
+        } else {
+            assert_eq!(found, expected, "{name}");
+        }
+        assert_eq!(humidity(&path), field, "{name}");
+        println!("{name}: as the NetCDF file");
+    }
+}
+
+/// Gives out files as a whole, and lists nothing.
+async fn file(State(root): State<PathBuf>, uri: Uri) -> Result<Vec<u8>, StatusCode> {
+    let path = root.join(uri.path().trim_start_matches('/'));
+    std::fs::read(path).map_err(|_| StatusCode::NOT_FOUND)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_server_is_read_where_metadata_are_consolidated() {
+    let Some(folder) = stores() else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Router::new().fallback(file).with_state(folder.path().to_owned());
+    let server = tokio::spawn(async move { axum::serve(listener, server).await });
+    let url = |name: &str| PathBuf::from(format!("http://{address}/{name}"));
+    let expected = humidity(&folder.path().join("reference.nc"));
+    for name in ["v2.zarr", "v3.zarr", "sharded.zarr"] {
+        // also from within an asynchronous task
+        assert_eq!(humidity(&url(name)), expected, "{name}");
+    }
+    let error = Inventory::open(&[url("v3-alone.zarr")]).unwrap_err();
+    assert_said(&error, &["v3-alone.zarr", "consolidated"]);
+    let error = Inventory::open(&[url("nothing.zarr")]).unwrap_err();
+    assert_said(&error, &["nothing.zarr", "no Zarr group"]);
+    server.abort();
+}
+
+#[test]
+fn what_is_no_store_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    std::fs::create_dir(place("empty")).unwrap();
+    std::fs::create_dir(place("group")).unwrap();
+    std::fs::write(place("group/.zgroup"), r#"{"zarr_format": 2}"#).unwrap();
+    std::fs::create_dir(place("cut")).unwrap();
+    std::fs::write(place("cut/zarr.json"), r#"{"zarr_format": 3, "node_type": "gro"#).unwrap();
+    std::fs::write(place("letters.zip"), b"PK\x03\x04 and no more").unwrap();
+    for (name, words) in [
+        ("empty", "no Zarr group"),
+        ("group", "no data variables"),
+        ("cut", "damaged zarr.json"),
+        ("letters.zip", "damaged zip"),
+        ("nowhere", "no readable file"),
+    ] {
+        let error = Inventory::open(&[place(name)]).unwrap_err();
+        assert_said(&error, &[name, words]);
+    }
+    for url in ["gopher://a/b.zarr", "s3://user:secret@bucket/b.zarr"] {
+        let error = Inventory::open(&[url.into()]).unwrap_err();
+        assert!(!error.to_string().replace(url, "").contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_chunk_is_a_problem_of_its_variable() {
+    let Some(folder) = stores() else { return };
+    let store = folder.path().join("gzip.zarr");
+    let chunk = std::fs::read_dir(store.join("q")).unwrap().map(|entry| entry.unwrap().path());
+    let chunk = chunk.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.')).min().unwrap();
+    let mut bytes = std::fs::read(&chunk).unwrap();
+    let middle = bytes.len() / 2;
+    bytes.truncate(middle);
+    std::fs::write(&chunk, bytes).unwrap();
+    let times = ["2024-02-28T18:00Z"];
+    let error = read(&store, &[("q", Level::Pressure(850.0))], &times).unwrap_err();
+    assert_said(&error, &["gzip.zarr", "q 850hPa"]);
+}
