@@ -7,10 +7,11 @@ use clap::Args;
 
 use super::progress::Reporter;
 use super::serve::{interrupted, summary};
-use super::{Failure, forecast as forecast_command, runtime, say};
+use super::{Failure, forecast as forecast_command, isolation, runtime, say};
 use crate::atmos::LeadTime;
 use crate::device::{DeviceRequest, device_name};
 use crate::forecast::{self, RunOptions};
+use crate::ingest::Inventory;
 use crate::model::ModelPackage;
 use crate::serve::{Limits, ServeConfig, Server};
 use crate::store::{Encoding, Location};
@@ -48,7 +49,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let lead_time = forecast_command::lead_time(&package, Some(arguments.lead_time), None)?;
     let root = Location::parse(&arguments.store)?;
     let runtime = runtime()?;
-    let initial = forecast::read_initial_states(&package, &arguments.init, None, &device)?;
+    let initial = forecast::read_initial_states(&package, &Inventory::open(&arguments.init, &isolation()?)?, None, &device)?;
     let options = RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false };
     let path = forecast::path_in_store(&package, &forecast::identify(&package, &initial, &options));
     let location = path.location(&root);

@@ -6,10 +6,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::progress::Reporter;
-use super::{Failure, Fault, runtime, say};
+use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{LeadTime, ReferenceTime};
 use crate::device::{DeviceRequest, device_name};
 use crate::forecast::{self, RunOptions, RunSummary};
+use crate::ingest::Inventory;
 use crate::model::ModelPackage;
 use crate::store::{Encoding, Location};
 
@@ -58,7 +59,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
     let location = Location::parse(&arguments.output)?;
     let runtime = runtime()?;
-    let initial = forecast::read_initial_states(&package, &arguments.init, arguments.reference_time, &device)?;
+    let inventory = Inventory::open(&arguments.init, &isolation()?)?;
+    let initial = forecast::read_initial_states(&package, &inventory, arguments.reference_time, &device)?;
     if !arguments.json {
         let name = package.name();
         eprintln!("{name} on {}: {lead_time} from {}, to {location}", device_name(&device), initial.reference_time);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Failure, say};
+use super::{Failure, isolation, say};
 use crate::atmos::{LeadTime, Level, ValidTime};
 use crate::forecast;
 use crate::ingest::{IngestError, Inventory, Problem, Range, Recognition, SourceFile, SourceVariable};
@@ -32,7 +32,7 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let package = arguments.model.as_deref().map(ModelPackage::open).transpose()?;
-    let (inventory, mut problems) = Inventory::survey(&arguments.files);
+    let (inventory, mut problems) = Inventory::survey(&arguments.files, &isolation()?);
     let mut files = Vec::new();
     for file in inventory.files() {
         let variables: Vec<Value> =
@@ -43,7 +43,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let mut reference_time = Value::Null;
     if let Some(package) = package.as_ref().filter(|_| problems.is_empty()) {
-        match forecast::read_initial_states(package, &arguments.files, None, &candle_core::Device::Cpu) {
+        match forecast::read_initial_states(package, &inventory, None, &candle_core::Device::Cpu) {
             Ok(initial) => reference_time = json!(initial.reference_time.to_string()),
             Err(forecast::ForecastError::Ingest(error)) => problems.extend(error.problems),
             Err(other) => return Err(other.into()),

@@ -15,6 +15,8 @@ use clap::{Parser, Subcommand};
 
 pub use failure::{Failure, Fault};
 
+use crate::ingest::{self, Isolation};
+
 /// Trained machine-learning weather models, run as operational forecasts: NetCDF in, published forecast out.
 #[derive(Debug, Parser)]
 #[command(name = "vejr", version, max_term_width = 110, after_help = EXIT_CODES)]
@@ -35,7 +37,12 @@ enum Command {
     Models(models::Command),
     Serve(serve::Arguments),
     Score(score::Arguments),
+    /// What reads NetCDF files for another vejr, over standard input and output.
+    #[command(name = READ_APART, hide = true)]
+    ReadApart,
 }
+
+const READ_APART: &str = "read-apart";
 
 const WHAT_NEXT: &str = "\
 vejr forecasts with trained machine-learning weather models.
@@ -62,6 +69,8 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let result = match command {
+        Command::ReadApart => ingest::serve(std::io::stdin().lock(), std::io::stdout().lock())
+            .map_err(|error| Failure::new(Fault::Other, error)),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Forecast(arguments) => forecast::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
@@ -84,6 +93,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Fault::Other, format!("the async runtime does not start: {error}")))
+}
+
+/// Files come from elsewhere: they are read by child processes, which may crash.
+fn isolation() -> Result<Isolation, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(Fault::Other, format!("the program does not know where it lies: {error}")))?;
+    Ok(Isolation::Process { program, argument: READ_APART.to_owned() })
 }
 
 /// Prints a line to standard output; a reader that went away (`vejr … | head`) is no error.

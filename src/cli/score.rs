@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use ndarray::Array2;
 
-use super::{Failure, Fault, runtime, say};
+use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{Analysis, LeadTime, Level, ReferenceTime, ValidTime, Variable};
 use crate::ingest::{Inventory, Request};
 use crate::model::ModelPackage;
@@ -65,7 +65,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         ));
     }
 
-    let truth = Inventory::open(&arguments.truth)?;
+    let truth = Inventory::open(&arguments.truth, &isolation()?)?;
     let available = truth.times();
     let one = |field: &(Variable, Level)| Request { fields: vec![field.clone()], times: Vec::new(), grid: None };
     let held = |field: &(Variable, Level)| truth.latest_time_with(&one(field), 1, LeadTime::ZERO).is_some();
@@ -75,7 +75,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let missing: Vec<String> = missing.iter().map(|(variable, level)| format!("{} {level}", variable.name)).collect();
     let (climatology, origin) = match climatology_file(&arguments)? {
         Some(file) => {
-            let inventory = Inventory::open(std::slice::from_ref(&file))?;
+            let inventory = Inventory::open(std::slice::from_ref(&file), &isolation()?)?;
             let times = inventory.times().into_iter().take(1).collect();
             let analysis = inventory.read(&Request { fields: wanted.clone(), times, grid: Some(grid.clone()) })?;
             (mean(&analysis), format!("anomalies from {}", file.display()))

@@ -1,7 +1,5 @@
 //! From files to the states that a forecast starts from.
 
-use std::path::PathBuf;
-
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
@@ -29,32 +27,30 @@ pub fn needs(package: &ModelPackage, times: Vec<ValidTime>) -> Request {
     }
 }
 
-/// Reads the model's input states from NetCDF files. Without a reference time: the latest for which the files hold all
+/// Reads the model's input states from files. Without a reference time: the latest for which the files hold all
 /// input states.
 pub fn read_initial_states(
     package: &ModelPackage,
-    files: &[PathBuf],
+    inventory: &Inventory,
     reference_time: Option<ReferenceTime>,
     device: &Device,
 ) -> Result<InitialStates, ForecastError> {
-    let inventory = Inventory::open(files)?;
     let reference_time = match reference_time {
         Some(time) => time,
-        None => latest(package, &inventory)?,
+        None => latest(package, inventory)?,
     };
     let times = input_times(package, reference_time);
-    let analysis = inventory.read(&needs(package, times.clone()))?;
+    let (stacks, grid) = inventory.read_stacked(&needs(package, times.clone()))?;
+    let mut hasher = Sha256::new();
+    for value in stacks.iter().flatten() {
+        hasher.update(value.to_le_bytes());
+    }
     let states = times
         .into_iter()
-        .map(|time| State::assemble(&analysis, time, package.layout(), package.grid(), device))
+        .zip(stacks)
+        .map(|(time, values)| State::assemble(values, time, package.layout(), &grid, device))
         .collect::<Result<Vec<_>, StateError>>()
         .map_err(|error| ForecastError::Input(error.to_string()))?;
-    let mut hasher = Sha256::new();
-    for state in &states {
-        for value in state.tensor.flatten_all()?.to_vec1::<f32>()? {
-            hasher.update(value.to_le_bytes());
-        }
-    }
     Ok(InitialStates { reference_time, states, digest: hex::encode(hasher.finalize()) })
 }
 

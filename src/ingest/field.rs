@@ -1,12 +1,13 @@
 //! The values of one field: read, decoded, in our order and units; and what can be wrong with them.
 
-use ndarray::Array2;
+use ndarray::Dimension as _;
 
 use super::calendar::CfTime;
-use super::dataset::{Array, Dataset, Number, each};
-use super::file::{Role, SourceVariable};
+use super::dataset::{Array, Dataset, Number, Numbers, each};
+use super::file::{Layout, Role, SourceVariable};
 use super::lexicon;
 use super::units::Conversion;
+use super::values::NEVER_WRITTEN;
 use crate::atmos::{Grid, Level, Variable, known_variable};
 
 /// Smallest and largest value, and how many there are.
@@ -21,12 +22,13 @@ pub struct Range {
 impl Range {
     pub(super) const EMPTY: Self = Self { low: f32::INFINITY, high: f32::NEG_INFINITY, valid: 0, total: 0 };
 
-    pub(super) fn extend(&mut self, values: &Array2<f32>) {
+    pub(super) fn extend(&mut self, values: &[f32]) {
         self.total += values.len();
-        for &value in values.iter().filter(|value| !value.is_nan()) {
-            self.valid += 1;
-            self.low = self.low.min(value);
-            self.high = self.high.max(value);
+        // a comparison with NaN is false
+        for &value in values {
+            self.valid += usize::from(!value.is_nan());
+            self.low = if value < self.low { value } else { self.low };
+            self.high = if value > self.high { value } else { self.high };
         }
     }
 
@@ -41,46 +43,96 @@ impl Range {
     }
 }
 
-/// One field in our order and units, missing values as NaN. `time` and `level` count in the variable's own lists.
-pub(super) fn read_field(
-    dataset: &Dataset,
-    source: &SourceVariable,
-    level: usize,
-    time: usize,
-    conversion: Conversion,
-) -> Result<Array2<f32>, String> {
+/// Numbers of a variable that are read at once.
+const MOST_AT_ONCE: usize = 1 << 26;
+
+/// A part of a variable as it is stored: one or more whole fields.
+pub(super) struct Block<'a> {
+    source: &'a SourceVariable,
+    start: Vec<usize>,
+    count: Vec<usize>,
+    stored: Numbers,
+}
+
+/// Where a field begins in its array, one index per dimension. `time` and `level` count in the variable's own lists.
+pub(super) fn place(source: &SourceVariable, level: usize, time: usize) -> Vec<usize> {
     let steps = source.layout.steps;
-    let place = |role: &Role| match role {
+    let index = |role: &Role| match role {
         Role::Time => time / steps,
         Role::Step => time % steps,
         Role::Level => level,
         Role::Other | Role::Latitude | Role::Longitude => 0,
     };
-    read_at(dataset, source, source.layout.roles.iter().map(place).collect(), conversion)
+    source.layout.roles.iter().map(index).collect()
 }
 
-/// The field that begins at `start`, one index per dimension.
-fn read_at(
-    dataset: &Dataset,
-    source: &SourceVariable,
-    start: Vec<usize>,
-    conversion: Conversion,
-) -> Result<Array2<f32>, String> {
-    let layout = &source.layout;
-    let same = |found: &Array| found.kind == layout.array.kind && found.dimensions == layout.array.dimensions;
-    if !dataset.array(&source.name).is_some_and(same) {
-        return Err("another variable than before: the file has changed".to_owned());
+/// How much of each dimension is best read at once: whole fields, of all levels and times that are compressed together.
+pub(super) fn extents(source: &SourceVariable) -> Vec<usize> {
+    let Layout { array, .. } = &source.layout;
+    let shape = array.shape();
+    let chunk = |d: usize| array.chunks.as_ref().and_then(|chunks| chunks.get(d)).copied().unwrap_or(1);
+    let horizontal = |d: usize| source.layout.is_horizontal(d);
+    let mut extents: Vec<usize> =
+        (0..shape.len()).map(|d| if horizontal(d) { shape[d] } else { chunk(d).clamp(1, shape[d]) }).collect();
+    while extents.iter().product::<usize>() > MOST_AT_ONCE {
+        let longest = (0..shape.len()).filter(|&d| !horizontal(d) && extents[d] > 1).max_by_key(|&d| extents[d]);
+        let Some(longest) = longest else { break };
+        extents[longest] = 1;
     }
-    let shape = layout.array.shape();
-    let axis = |wanted: Role| layout.roles.iter().position(|role| *role == wanted).ok_or("no horizontal axis");
-    let (latitude, longitude) = (axis(Role::Latitude)?, axis(Role::Longitude)?);
-    let (source_h, source_w) = (shape[latitude], shape[longitude]);
-    let mut count = vec![1; shape.len()];
-    (count[latitude], count[longitude]) = (source_h, source_w);
-    // distance of neighbours along latitude and longitude in what is read
-    let strides = if latitude < longitude { (source_w, 1) } else { (1, source_h) };
-    let stored = dataset.read(&layout.array, &start, &count)?;
-    each!(&stored, values => arrange(values, strides, source, conversion))
+    extents
+}
+
+impl<'a> Block<'a> {
+    pub fn read(
+        dataset: &Dataset,
+        source: &'a SourceVariable,
+        start: Vec<usize>,
+        count: Vec<usize>,
+    ) -> Result<Self, String> {
+        let array = &source.layout.array;
+        let same = |found: &Array| found.kind == array.kind && found.dimensions == array.dimensions;
+        if !dataset.array(&source.name).is_some_and(same) {
+            return Err("another variable than before: the file has changed".to_owned());
+        }
+        let stored = dataset.read(array, &start, &count)?;
+        Ok(Self { source, start, count, stored })
+    }
+
+    /// The field that begins at `place`, in our order and units, missing values as NaN: `[H, W]` into `values`.
+    pub fn field(&self, place: &[usize], conversion: Conversion, values: &mut [f32]) -> Result<(), String> {
+        let layout = &self.source.layout;
+        let axis = |wanted: Role| layout.roles.iter().position(|role| *role == wanted).ok_or("no horizontal axis");
+        let (latitude, longitude) = (axis(Role::Latitude)?, axis(Role::Longitude)?);
+        // distance of neighbours along each dimension of the block
+        let mut strides = vec![1; self.count.len()];
+        for d in (1..strides.len()).rev() {
+            strides[d - 1] = strides[d] * self.count[d];
+        }
+        let offset: usize = (0..strides.len()).map(|d| (place[d] - self.start[d]) * strides[d]).sum();
+        let strides = (strides[latitude], strides[longitude]);
+        let decoding = &layout.decoding;
+        if let (Numbers::F32(stored), Some(missing), Conversion::NONE) = (&self.stored, decoding.as_it_is(), conversion) {
+            // most of the world's analyses: in single precision all the way
+            let decode = |stored: f32| {
+                let missing = (stored == missing[0]) | (stored == missing[1]) | (stored.abs() >= NEVER_WRITTEN as f32);
+                if missing { f32::NAN } else { stored }
+            };
+            return arrange(&stored[offset..], strides, self.source, decode, values);
+        }
+        let decode = decoding.decoder();
+        each!(&self.stored, stored => {
+            let decode = |number| conversion.apply(decode(Number::number(number))) as f32;
+            arrange(&stored[offset..], strides, self.source, decode, values)
+        })
+    }
+
+    /// All places where fields begin.
+    fn places(&self) -> impl Iterator<Item = Vec<usize>> {
+        let free = |d: usize| if self.source.layout.is_horizontal(d) { 1 } else { self.count[d] };
+        let free: Vec<usize> = (0..self.count.len()).map(free).collect();
+        let places = ndarray::indices(free).into_iter();
+        places.map(|place| place.slice().iter().zip(&self.start).map(|(index, start)| index + start).collect())
+    }
 }
 
 /// Stored numbers in our order and units.
@@ -88,10 +140,11 @@ fn arrange<T: Number>(
     stored: &[T],
     strides: (usize, usize),
     source: &SourceVariable,
-    conversion: Conversion,
-) -> Result<Array2<f32>, String> {
+    decode: impl Fn(T) -> f32,
+    values: &mut [f32],
+) -> Result<(), String> {
     let layout = &source.layout;
-    let at = |row: usize, column: usize| layout.decoding.decode(stored[row * strides.0 + column * strides.1].number());
+    let at = |row: usize, column: usize| decode(stored[row * strides.0 + column * strides.1]);
     if let Some((repeat, first)) = layout.repeated {
         let differs = |row: &usize| {
             let (a, b) = (at(*row, repeat), at(*row, first));
@@ -99,37 +152,47 @@ fn arrange<T: Number>(
             !(a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-5 * a.abs().max(b.abs()))
         };
         if let Some(row) = layout.rows.iter().find(|row| differs(row)) {
-            return Err(format!(
-                "the first meridian twice with different values ({} and {}, row {row})",
-                at(*row, first),
-                at(*row, repeat)
-            ));
+            let (a, b) = (at(*row, first), at(*row, repeat));
+            return Err(format!("the first meridian twice with different values ({a} and {b}, row {row})"));
         }
     }
-    let ours = |(row, column): (usize, usize)| conversion.apply(at(layout.rows[row], layout.columns[column])) as f32;
-    Ok(Array2::from_shape_fn(source.grid.shape(), ours))
+    let width = layout.columns.len();
+    let follows = |pair: &[usize]| pair[1] == pair[0] + 1;
+    // where the columns of the file begin anew in ours: nowhere, or at Greenwich
+    let turn = layout.columns.windows(2).position(|pair| !follows(pair)).map_or(width, |turn| turn + 1);
+    let two_runs = strides.1 == 1 && layout.columns[turn..].windows(2).all(follows);
+    for (&row, values) in layout.rows.iter().zip(values.chunks_exact_mut(width)) {
+        if !two_runs {
+            layout.columns.iter().zip(values).for_each(|(&column, value)| *value = at(row, column));
+            continue;
+        }
+        let (west, east) = values.split_at_mut(turn);
+        for (run, values) in [(0, west), (turn, east)].into_iter().filter(|(_, values)| !values.is_empty()) {
+            let begin = row * strides.0 + layout.columns[run];
+            values.iter_mut().zip(&stored[begin..]).for_each(|(value, stored)| *value = decode(*stored));
+        }
+    }
+    Ok(())
 }
 
-/// Range of the values at one level over all that is stored, whether it is known when the fields are valid or not.
-pub(super) fn range(
-    dataset: &Dataset,
-    source: &SourceVariable,
-    level: usize,
-    conversion: Conversion,
-) -> Result<Range, String> {
+/// Range of the values at each level over all that is stored, whether it is known when the fields are valid or not.
+pub(super) fn ranges(dataset: &Dataset, source: &SourceVariable, conversion: Conversion) -> Result<Vec<Range>, String> {
     let layout = &source.layout;
-    let shape = layout.array.shape();
-    let mut range = Range::EMPTY;
-    let mut start: Vec<usize> = layout.roles.iter().map(|role| if *role == Role::Level { level } else { 0 }).collect();
-    loop {
-        range.extend(&read_at(dataset, source, start.clone(), conversion)?);
-        // the next place, the last dimension first
-        let free = |dimension: &usize| matches!(layout.roles[*dimension], Role::Time | Role::Step | Role::Other);
-        let next = (0..start.len()).rev().filter(free).find(|&d| start[d] + 1 < shape[d]);
-        let Some(next) = next else { return Ok(range) };
-        start[next] += 1;
-        (next + 1..start.len()).filter(free).for_each(|dimension| start[dimension] = 0);
+    let (shape, extents) = (layout.array.shape(), extents(source));
+    let level = layout.roles.iter().position(|role| *role == Role::Level);
+    let mut ranges = vec![Range::EMPTY; source.levels.len()];
+    let mut values = vec![0.0; source.grid.len()];
+    let blocks: Vec<usize> = shape.iter().zip(&extents).map(|(length, extent)| length.div_ceil(*extent)).collect();
+    for block in ndarray::indices(blocks) {
+        let start: Vec<usize> = block.slice().iter().zip(&extents).map(|(index, extent)| index * extent).collect();
+        let count = (0..shape.len()).map(|d| extents[d].min(shape[d] - start[d])).collect();
+        let block = Block::read(dataset, source, start, count)?;
+        for place in block.places() {
+            block.field(&place, conversion, &mut values)?;
+            ranges[level.map_or(0, |level| place[level])].extend(&values);
+        }
     }
+    Ok(ranges)
 }
 
 /// Where a variable holds a time.
@@ -139,14 +202,18 @@ pub(super) fn time_index(source: &SourceVariable, time: crate::atmos::ValidTime)
 
 /// Missing values, and values that contradict their unit: what was found, what was expected.
 pub(super) fn implausible(
-    values: &Array2<f32>,
+    values: &[f32],
     variable: &Variable,
     level: Level,
     grid: &Grid,
     units: &str,
 ) -> Option<(String, String)> {
-    if let Some((row, column)) = values.indexed_iter().find(|(_, value)| !value.is_finite()).map(|(place, _)| place) {
+    // whole runs first: the compiler compares several values at once
+    let complete = values.chunks(1024).all(|run| run.iter().fold(true, |all, value| all & value.is_finite()));
+    let missing = || values.iter().position(|value| !value.is_finite());
+    if let Some(first) = (!complete).then(missing).flatten() {
         let missing = values.iter().filter(|value| !value.is_finite()).count();
+        let (row, column) = (first / grid.shape().1, first % grid.shape().1);
         let (latitude, longitude) = (grid.latitude()[row], grid.longitude()[column]);
         let found =
             format!("{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E", values.len());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::coordinates::{Coordinates, Time};
-use super::dataset::{Array, Dataset};
+use super::dataset::{Array, Dataset, Isolation};
 use super::units::{self, Conversion, conversion};
 use super::values::Decoding;
 use super::{CfTime, Problem, horizontal, lexicon};
@@ -116,6 +116,13 @@ pub(super) struct Layout {
     pub decoding: Decoding,
 }
 
+impl Layout {
+    /// Whether a dimension of the array is one of the two that a field has.
+    pub fn is_horizontal(&self, dimension: usize) -> bool {
+        matches!(self.roles[dimension], Role::Latitude | Role::Longitude)
+    }
+}
+
 /// A file, looked at.
 #[derive(Debug)]
 pub struct SourceFile {
@@ -129,8 +136,8 @@ pub struct SourceFile {
 
 impl SourceFile {
     /// Reads metadata and coordinates. Only a file of which nothing can be read is a problem.
-    pub(super) fn inspect(path: &Path) -> Result<Self, Vec<Problem>> {
-        let dataset = Dataset::open(path).map_err(|problem| vec![problem])?;
+    pub(super) fn inspect(path: &Path, isolation: &Isolation) -> Result<Self, Vec<Problem>> {
+        let dataset = Dataset::open(path, isolation).map_err(|problem| vec![problem])?;
         let mut source =
             Self { path: path.to_owned(), format: dataset.format, variables: Vec::new(), unread: Vec::new() };
         let mut coordinates = Coordinates::new(&dataset);

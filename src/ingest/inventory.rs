@@ -1,13 +1,16 @@
 //! What a set of files holds together, and reading it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::field::{self, Range, contradicts_unit, implausible, read_field, time_index};
-use super::dataset::Dataset;
+use ndarray::Array2;
+
+use super::dataset::{Dataset, Isolation};
+use super::field::{self, Range, contradicts_unit, time_index};
 use super::file::{SourceFile, SourceVariable};
-use super::matching::{Found, field_label, find, label};
+use super::matching::{Found, field_label, find};
+use super::reading::{self, Reading};
 use super::{CfTime, Conversion, IngestError, Problem, Recognition};
 use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable};
 
@@ -25,15 +28,7 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Inventory {
     files: Vec<SourceFile>,
-}
-
-/// A field to read: where it is, and what it becomes.
-struct Reading<'a> {
-    found: Found<'a>,
-    wanted: &'a Variable,
-    level: Level,
-    time: ValidTime,
-    time_index: usize,
+    isolation: Isolation,
 }
 
 /// Fields that belong to all times.
@@ -41,22 +36,22 @@ const STATIC: &[&str] = &["land_binary_mask", "land_area_fraction", "surface_alt
 
 impl Inventory {
     /// Looks at all files. What is wrong with any of them is reported together.
-    pub fn open(paths: &[PathBuf]) -> Result<Self, IngestError> {
-        let (inventory, problems) = Self::survey(paths);
+    pub fn open(paths: &[PathBuf], isolation: &Isolation) -> Result<Self, IngestError> {
+        let (inventory, problems) = Self::survey(paths, isolation);
         if problems.is_empty() { Ok(inventory) } else { Err(IngestError { problems }) }
     }
 
     /// Looks at all files, and keeps those that can be read beside what is wrong with the others.
-    pub fn survey(paths: &[PathBuf]) -> (Self, Vec<Problem>) {
+    pub fn survey(paths: &[PathBuf], isolation: &Isolation) -> (Self, Vec<Problem>) {
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for path in paths {
-            match SourceFile::inspect(path) {
+            match SourceFile::inspect(path, isolation) {
                 Ok(file) => files.push(file),
                 Err(found) => problems.extend(found),
             }
         }
-        (Self { files }, problems)
+        (Self { files, isolation: isolation.clone() }, problems)
     }
 
     pub fn files(&self) -> &[SourceFile] {
@@ -110,6 +105,38 @@ impl Inventory {
     ///
     /// Fields are complete: missing values are a problem, and so are values that contradict their unit.
     pub fn read(&self, request: &Request) -> Result<Analysis, IngestError> {
+        let (readings, grid) = self.prepare(request)?;
+        let mut values: Vec<Array2<f32>> = readings.iter().map(|_| Array2::zeros(grid.shape())).collect();
+        let slices = values.iter_mut().filter_map(Array2::as_slice_mut).collect();
+        let mut problems = reading::read_all(&readings, slices, &grid, &self.isolation);
+        let mut analysis = Analysis::new(grid.clone());
+        for (reading, values) in readings.iter().zip(values) {
+            let Reading { wanted, level, time, .. } = reading;
+            let field = Field::new((*wanted).clone(), *level, *time, grid.clone(), values);
+            match field.map(|field| analysis.insert(field)) {
+                Ok(Ok(())) => {}
+                Ok(Err(field)) => problems.push(reading.problem(field.grid().to_string(), format!("the grid {grid}"))),
+                Err(error) => problems.push(reading.problem(error.to_string(), "the grid's shape")),
+            }
+        }
+        if problems.is_empty() { Ok(analysis) } else { Err(IngestError { problems: unique(problems) }) }
+    }
+
+    /// The same as one array for each time, `[fields, H, W]` in the order of the request, and the grid: what a network
+    /// takes, without a second copy in memory.
+    pub fn read_stacked(&self, request: &Request) -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {
+        let (readings, grid) = self.prepare(request)?;
+        let mut stacks: Vec<Vec<f32>> =
+            request.times.iter().map(|_| vec![0.0; request.fields.len() * grid.len()]).collect();
+        // readings come field by field, and each at all times
+        let mut fields: Vec<_> = stacks.iter_mut().map(|stack| stack.chunks_exact_mut(grid.len())).collect();
+        let slices = readings.iter().enumerate().filter_map(|(n, _)| fields[n % request.times.len()].next()).collect();
+        let problems = reading::read_all(&readings, slices, &grid, &self.isolation);
+        if problems.is_empty() { Ok((stacks, grid)) } else { Err(IngestError { problems: unique(problems) }) }
+    }
+
+    /// Where everything is that is wanted, field by field, each at all times; and the grid that all is on.
+    fn prepare<'a>(&'a self, request: &'a Request) -> Result<(Vec<Reading<'a>>, Arc<Grid>), IngestError> {
         let mut problems = Vec::new();
         let readings = self.locate(request, &mut problems);
         let grid = common_grid(&readings, request, &mut problems);
@@ -121,36 +148,10 @@ impl Inventory {
                 expected: "at least one field and one time".to_owned(),
             });
         }
-        let Some(grid) = grid.filter(|_| problems.is_empty()) else {
-            return Err(IngestError { problems: unique(problems) });
-        };
-        let mut analysis = Analysis::new(grid.clone());
-        // each file is opened once
-        let mut by_file: BTreeMap<&Path, Vec<Reading<'_>>> = BTreeMap::new();
-        for reading in readings {
-            by_file.entry(&reading.found.file.path).or_default().push(reading);
+        match grid.filter(|_| problems.is_empty()) {
+            Some(grid) => Ok((readings, grid)),
+            None => Err(IngestError { problems: unique(problems) }),
         }
-        for (path, readings) in by_file {
-            let dataset = match Dataset::open(path) {
-                Ok(dataset) => dataset,
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
-            for reading in &readings {
-                match reading.read(&dataset, &grid) {
-                    Ok(field) => {
-                        if let Err(field) = analysis.insert(field) {
-                            let found = field.grid().to_string();
-                            problems.push(Problem::in_file(path, found, format!("the grid {grid}")));
-                        }
-                    }
-                    Err(problem) => problems.push(problem),
-                }
-            }
-        }
-        if problems.is_empty() { Ok(analysis) } else { Err(IngestError { problems: unique(problems) }) }
     }
 
     /// Where each field of a request is.
@@ -218,39 +219,10 @@ impl Inventory {
             Recognition::Known { conversion, .. } => *conversion,
             _ => Conversion::NONE,
         };
-        let dataset = Dataset::open(&file.path)?;
-        let one = |(place, level): (usize, &Level)| Ok((*level, field::range(&dataset, variable, place, conversion)?));
-        let ranges: Result<Vec<_>, String> = variable.levels.iter().enumerate().map(one).collect();
-        ranges
-            .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))
-    }
-}
-
-impl Reading<'_> {
-    fn read(&self, dataset: &Dataset, grid: &Arc<Grid>) -> Result<Field, Problem> {
-        let Self { found, wanted, level, time, .. } = self;
-        let problem = |what: String, expected: String| {
-            let label = format!("{} at {time}", label(wanted, *level, found.variable));
-            Problem::in_file(&found.file.path, what, expected).of(label)
-        };
-        let values = read_field(dataset, found.variable, found.level, self.time_index, found.conversion)
-            .map_err(|reason| problem(reason, "readable values".to_owned()))?;
-        if let Some((what, expected)) = implausible(&values, wanted, *level, grid, &found.variable.units) {
-            return Err(problem(what, expected));
-        }
-        Field::new((*wanted).clone(), *level, *time, grid.clone(), values)
-            .map_err(|error| problem(error.to_string(), "the grid's shape".to_owned()))
-    }
-
-    fn twice(&self, other: &Self) -> Problem {
-        let (one, other) = (&self.found, &other.found);
-        let place = if one.file.path == other.file.path {
-            format!("it as {} and as {}", one.variable.name, other.variable.name)
-        } else {
-            format!("it here and in {}", other.file.path.display())
-        };
-        Problem::in_file(&one.file.path, place, "it once; leave out one of the files, or rename the other variable")
-            .of(format!("{} at {}", field_label(self.wanted, self.level), self.time))
+        let dataset = Dataset::open(&file.path, &self.isolation)?;
+        let ranges = field::ranges(&dataset, variable, conversion)
+            .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))?;
+        Ok(variable.levels.iter().copied().zip(ranges).collect())
     }
 }
 

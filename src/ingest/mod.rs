@@ -21,10 +21,12 @@ mod horizontal;
 mod inventory;
 pub mod lexicon;
 mod matching;
+mod reading;
 mod units;
 mod values;
 
 pub use calendar::CfTime;
+pub use dataset::{Isolation, serve};
 pub use error::{IngestError, Problem};
 pub use field::Range;
 pub use file::{Recognition, SourceFile, SourceVariable};

@@ -3,7 +3,7 @@
 use super::dataset::{Array, Dataset, ElementType, Number, each};
 
 /// The netCDF library's own fill value for floating point, 9.969e36: whatever is as large was never written.
-const NEVER_WRITTEN: f64 = 9.9e36;
+pub const NEVER_WRITTEN: f64 = 9.9e36;
 
 /// How the stored numbers of one variable are to be understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,15 +78,50 @@ impl Decoding {
 
     /// The meaning of one stored number; NaN where it is missing.
     pub fn decode(&self, stored: f64) -> f64 {
-        let stored = if stored < 0.0 { stored + self.wrap.unwrap_or(0.0) } else { stored };
-        let missing = self.missing.iter().any(|&fill| stored == fill || (self.float && same_in_float32(stored, fill)));
-        let value = stored * self.scale + self.offset;
-        let limited = if self.valid_is_unpacked { value } else { stored };
-        let invalid = limited < self.valid.0 || limited > self.valid.1;
-        if missing || invalid || (self.float && stored.abs() >= NEVER_WRITTEN) {
-            return f64::NAN;
+        self.decoder()(stored)
+    }
+
+    /// Single-precision numbers that mean "missing", where that is all there is to decode: neither packing nor limits.
+    pub fn as_it_is(&self) -> Option<[f32; 2]> {
+        let unlimited = self.valid == (f64::NEG_INFINITY, f64::INFINITY);
+        let unpacked = self.scale == 1.0 && self.offset == 0.0 && self.wrap.is_none();
+        match *self.missing.as_slice() {
+            _ if !(self.float && unlimited && unpacked && self.unpacked_missing.is_empty()) => None,
+            [] => Some([f32::NAN; 2]),
+            [one] => Some([one as f32; 2]),
+            [one, two] => Some([one as f32, two as f32]),
+            _ => None,
         }
-        if self.unpacked_missing.iter().any(|&fill| same_in_float32(value, fill)) { f64::NAN } else { value }
+    }
+
+    /// The same as [`Self::decode`] for many numbers.
+    pub fn decoder(&self) -> impl Fn(f64) -> f64 + '_ {
+        let Self { scale, offset, ref missing, ref unpacked_missing, valid: (low, high), valid_is_unpacked, .. } = *self;
+        let wrap = self.wrap.unwrap_or(0.0);
+        let never_written = if self.float { NEVER_WRITTEN } else { f64::INFINITY };
+        // most files have at most two; no number equals NaN
+        let first = |n: usize| missing.get(n).copied().unwrap_or(f64::NAN);
+        let (one, two) = (first(0), first(1));
+        let (one32, two32) = if self.float { (one as f32, two as f32) } else { (f32::NAN, f32::NAN) };
+        let more = missing.get(2..).unwrap_or_default();
+        let rare = !more.is_empty() || !unpacked_missing.is_empty();
+        let float = self.float;
+        // no branches where there need be none: the compiler then works on several numbers at once
+        move |stored| {
+            let stored = if stored < 0.0 { stored + wrap } else { stored };
+            let value = stored * scale + offset;
+            let limited = if valid_is_unpacked { value } else { stored };
+            let stored32 = stored as f32;
+            let missing = (stored == one) | (stored == two) | (stored32 == one32) | (stored32 == two32);
+            let invalid = (limited < low) | (limited > high) | (stored.abs() >= never_written);
+            let value = if missing | invalid { f64::NAN } else { value };
+            if rare {
+                let is = |fill: &f64| stored == *fill || (float && same_in_float32(stored, *fill));
+                let unpacked = |fill: &f64| same_in_float32(value, *fill);
+                return if more.iter().any(is) || unpacked_missing.iter().any(unpacked) { f64::NAN } else { value };
+            }
+            value
+        }
     }
 }
 

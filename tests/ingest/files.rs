@@ -19,7 +19,7 @@ fn packed_integers_of_every_type_and_sign() {
         draft.number("t", "scale_factor", scale);
         draft.number("t", "add_offset", offset);
         let path = draft.done();
-        let (inventory, problems) = Inventory::survey(&[path]);
+        let (inventory, problems) = Inventory::survey(&[path], &Isolation::None);
         assert!(problems.is_empty(), "{problems:?}");
         let (file, variable) = inventory.variables().next().unwrap();
         let range = inventory.range(file, variable).unwrap();
@@ -216,7 +216,7 @@ fn problems_of_all_files_are_said_at_once() {
         folder.path().join("absent.nc"),
         folder.path().to_path_buf(),
     ];
-    let error = Inventory::open(&paths).unwrap_err();
+    let error = Inventory::open(&paths, &Isolation::None).unwrap_err();
     assert_eq!(error.problems.len(), paths.len());
     assert_said(
         &error,
@@ -269,7 +269,7 @@ fn truncated_and_overlong_classic_files_are_refused() {
             let mut changed = whole.clone();
             changed[place] = value;
             std::fs::write(&path, &changed).unwrap();
-            let (inventory, _) = Inventory::survey(std::slice::from_ref(&path));
+            let (inventory, _) = Inventory::survey(std::slice::from_ref(&path), &Isolation::None);
             for (file, variable) in inventory.variables() {
                 let _ = inventory.range(file, variable);
             }

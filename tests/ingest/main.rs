@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use vejr::atmos::{Analysis, Level, ValidTime, Variable, known_variable};
-use vejr::ingest::{IngestError, Inventory, Request};
+use vejr::ingest::{IngestError, Inventory, Isolation, Request};
 
 mod files;
 #[path = "../common/python.rs"]
@@ -32,7 +32,7 @@ fn request(fields: &[(&str, Level)], times: &[&str]) -> Request {
 }
 
 fn open(paths: &[&Path]) -> Result<Inventory, IngestError> {
-    Inventory::open(&paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>())
+    Inventory::open(&paths.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>(), &Isolation::None)
 }
 
 fn read(path: &Path, fields: &[(&str, Level)], times: &[&str]) -> Result<Analysis, IngestError> {

@@ -194,7 +194,7 @@ fn real_reanalysis_of_one_variable_per_file_is_one_analysis() {
     let files = ["air", "hgt", "uwnd", "vwnd", "shum"].map(|name| real_file(&format!("ncepr1_{name}_2p5deg_5days.nc")));
     let Some(paths) = files.into_iter().collect::<Option<Vec<PathBuf>>>() else { return };
     let fields = ["t", "z", "u", "v", "q"].map(|name| (name, Level::Pressure(500.0)));
-    let inventory = Inventory::open(&paths).unwrap();
+    let inventory = Inventory::open(&paths, &Isolation::None).unwrap();
     let wanted = request(&fields, &["2022-01-04T00:00Z", "2022-01-05T00:00Z"]);
     assert_eq!(inventory.latest_time_with(&wanted, 2, LeadTime::from_hours(24)), Some(time("2022-01-05T00:00Z")));
     assert_eq!(inventory.read(&wanted).unwrap().fields().count(), 10);
@@ -235,7 +235,7 @@ fn real_files_are_all_survived() {
     let mut seen = 0;
     for folder in [folder.clone(), folder.join("malformed"), folder.join("obs")] {
         for entry in std::fs::read_dir(folder).unwrap() {
-            let (inventory, problems) = Inventory::survey(&[entry.unwrap().path()]);
+            let (inventory, problems) = Inventory::survey(&[entry.unwrap().path()], &Isolation::None);
             assert!(!inventory.files().is_empty() || !problems.is_empty());
             for (file, variable) in inventory.variables() {
                 inventory.range(file, variable).unwrap();

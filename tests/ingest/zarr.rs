@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use vejr::atmos::Level;
-use vejr::ingest::{Inventory, Range};
+use vejr::ingest::{Inventory, Isolation, Range};
 
 use crate::*;
 
@@ -25,7 +25,7 @@ type Understood = Vec<(String, Option<String>, Vec<Level>, Vec<String>, Range)>;
 
 /// All that is known of the variables of a file, in the order of their names.
 fn understood(path: &Path) -> Understood {
-    let inventory = Inventory::open(&[path.to_owned()]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let inventory = Inventory::open(&[path.to_owned()], &Isolation::None).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut all: Understood = inventory
         .variables()
         .map(|(file, variable)| {
@@ -91,9 +91,9 @@ async fn a_web_server_is_read_where_metadata_are_consolidated() {
         // also from within an asynchronous task
         assert_eq!(humidity(&url(name)), expected, "{name}");
     }
-    let error = Inventory::open(&[url("v3-alone.zarr")]).unwrap_err();
+    let error = Inventory::open(&[url("v3-alone.zarr")], &Isolation::None).unwrap_err();
     assert_said(&error, &["v3-alone.zarr", "consolidated"]);
-    let error = Inventory::open(&[url("nothing.zarr")]).unwrap_err();
+    let error = Inventory::open(&[url("nothing.zarr")], &Isolation::None).unwrap_err();
     assert_said(&error, &["nothing.zarr", "no Zarr group"]);
     server.abort();
 }
@@ -115,11 +115,11 @@ fn what_is_no_store_says_so() {
         ("letters.zip", "damaged zip"),
         ("nowhere", "no readable file"),
     ] {
-        let error = Inventory::open(&[place(name)]).unwrap_err();
+        let error = Inventory::open(&[place(name)], &Isolation::None).unwrap_err();
         assert_said(&error, &[name, words]);
     }
     for url in ["gopher://a/b.zarr", "s3://user:secret@bucket/b.zarr"] {
-        let error = Inventory::open(&[url.into()]).unwrap_err();
+        let error = Inventory::open(&[url.into()], &Isolation::None).unwrap_err();
         assert!(!error.to_string().replace(url, "").contains("secret"), "{error}");
     }
 }

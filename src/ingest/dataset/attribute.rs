@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The value of an attribute.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Attribute {
     Text(String),
     Texts(Vec<String>),
@@ -15,7 +17,7 @@ pub enum Attribute {
 }
 
 /// Attributes by name.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attributes(BTreeMap<String, Attribute>);
 
 impl Attributes {

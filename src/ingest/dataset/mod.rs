@@ -3,6 +3,7 @@
 //! [`Dataset::open`] reads all metadata at once; numbers come one block at a time. Everything above this module is the
 //! same for all formats.
 
+mod apart;
 mod archive;
 mod attribute;
 mod format;
@@ -13,6 +14,9 @@ mod zarr;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
+pub use apart::{Isolation, serve};
 pub use attribute::{Attribute, Attributes};
 pub(in crate::ingest) use numbers::each;
 pub use numbers::{ElementType, Number, Numbers};
@@ -23,19 +27,21 @@ use super::Problem;
 const MOST_ARRAYS: usize = 100_000;
 
 /// A dimension of an array.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dimension {
     pub name: String,
     pub length: usize,
 }
 
 /// An array without its numbers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Array {
     pub name: String,
     pub dimensions: Vec<Dimension>,
     pub kind: ElementType,
     pub attributes: Attributes,
+    /// Lengths of what is stored, and compressed, as one; `None` where that is the whole, or nothing.
+    pub chunks: Option<Vec<usize>>,
     /// Why its numbers cannot be had, where that is known already.
     pub unreadable: Option<String>,
 }
@@ -84,10 +90,13 @@ pub struct Dataset {
 
 impl Dataset {
     /// Opens a file (NetCDF, zipped Zarr), a folder or a URL (Zarr). The error says what is there instead.
-    pub fn open(path: &Path) -> Result<Self, Problem> {
+    pub fn open(path: &Path, isolation: &Isolation) -> Result<Self, Problem> {
         let problem = |found: String| Problem::in_file(path, found, format::EXPECTED);
         let dataset = match format::recognise(path).map_err(problem)? {
-            format::Format::NetCdf(name) => netcdf::open(path, name),
+            format::Format::NetCdf(name) => match isolation {
+                Isolation::None => netcdf::open(path, name),
+                Isolation::Process { program, argument } => apart::open(path, name, program, argument),
+            },
             format::Format::Zarr(place) => zarr::open(place),
         }
         .map_err(problem)?;

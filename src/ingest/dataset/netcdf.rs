@@ -82,7 +82,8 @@ fn describe(variable: &::netcdf::Variable<'_>) -> Array {
         _ => ElementType::Other,
     };
     let dimensions = variable.dimensions().iter().map(dimension_of).collect();
-    Array { name: variable.name(), dimensions, kind, attributes, unreadable: None }
+    let chunks = variable.chunking().ok().flatten();
+    Array { name: variable.name(), dimensions, kind, attributes, chunks, unreadable: None }
 }
 
 /// An attribute that cannot be read says nothing.

@@ -209,6 +209,7 @@ fn assemble(
                 dimensions: Vec::new(),
                 kind: ElementType::Other,
                 attributes: Attributes::default(),
+                chunks: None,
                 unreadable: Some(reason),
             }),
         }
@@ -259,7 +260,9 @@ fn describe(name: &str, array: &ZarrArray<Storage>) -> Array {
         length: usize::try_from(*length).unwrap_or(usize::MAX),
     };
     let dimensions = array.shape().iter().enumerate().map(dimension).collect();
-    Array { name: name.to_owned(), dimensions, kind, attributes, unreadable: None }
+    let chunks = array.chunk_shape(&vec![0; array.dimensionality()]).ok();
+    let chunks = chunks.map(|chunks| chunks.iter().filter_map(|length| usize::try_from(length.get()).ok()).collect());
+    Array { name: name.to_owned(), dimensions, kind, attributes, chunks, unreadable: None }
 }
 
 fn attributes_of(map: &Map<String, Value>) -> Attributes {
@@ -351,24 +354,8 @@ impl Source for Zarr {
         let ArrayBytes::Fixed(bytes) = self.bytes(array, start, count)? else {
             return Err("values of varying length".to_owned());
         };
-        /// Decoded chunks are in the machine's own byte order.
-        fn each<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
-            bytes.as_chunks::<N>().0.iter().map(|bytes| value(*bytes)).collect()
-        }
-        Ok(match array.kind {
-            ElementType::I8 => Numbers::I8(each(&bytes, i8::from_ne_bytes)),
-            ElementType::U8 => Numbers::U8(bytes.to_vec()),
-            ElementType::I16 => Numbers::I16(each(&bytes, i16::from_ne_bytes)),
-            ElementType::U16 => Numbers::U16(each(&bytes, u16::from_ne_bytes)),
-            ElementType::I32 => Numbers::I32(each(&bytes, i32::from_ne_bytes)),
-            ElementType::U32 => Numbers::U32(each(&bytes, u32::from_ne_bytes)),
-            ElementType::I64 => Numbers::I64(each(&bytes, i64::from_ne_bytes)),
-            ElementType::U64 => Numbers::U64(each(&bytes, u64::from_ne_bytes)),
-            ElementType::F16 => Numbers::F32(each(&bytes, |bytes| half::f16::from_ne_bytes(bytes).to_f32())),
-            ElementType::F32 => Numbers::F32(each(&bytes, f32::from_ne_bytes)),
-            ElementType::F64 => Numbers::F64(each(&bytes, f64::from_ne_bytes)),
-            ElementType::Text | ElementType::Other => return Err(format!("{} holds no numbers", array.name)),
-        })
+        // decoded chunks are in the machine's own byte order
+        Numbers::from_ne_bytes(array.kind, &bytes).map_err(|what| format!("{} holds {what}", array.name))
     }
 
     fn read_texts(&self, array: &Array) -> Result<Vec<String>, String> {
