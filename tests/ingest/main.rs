@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use vejr::atmos::{Analysis, Level, ValidTime, Variable, known_variable};
 use vejr::ingest::{IngestError, Inventory, Isolation, Request};
 
+mod apart;
 mod files;
 #[path = "../common/python.rs"]
 mod python;

@@ -1,0 +1,119 @@
+//! NetCDF files in child processes: damaged ones end a child, and nothing else.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use vejr::ingest::{Inventory, Isolation};
+
+use crate::*;
+
+/// What `vejr` itself does.
+fn children() -> Isolation {
+    Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into(), argument: "read-apart".to_owned() }
+}
+
+/// A program in place of the child.
+fn impostor(folder: &TempDir, script: &str) -> Isolation {
+    use std::os::unix::fs::PermissionsExt;
+    let program = folder.path().join("impostor");
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Isolation::Process { program, argument: "read-apart".to_owned() }
+}
+
+fn draft() -> (Draft, PathBuf) {
+    let mut draft = Draft::new();
+    draft.counted("t", &["time", "level", "latitude", "longitude"], TEMPERATURE);
+    draft.data("count", &["latitude", "longitude"], &[7i16; 12], &[("units", "1")]);
+    let path = draft.done();
+    (draft, path)
+}
+
+#[test]
+fn a_child_reads_what_this_process_reads() {
+    let (_draft, path) = draft();
+    let wanted = request(&[("t", Level::Pressure(850.0)), ("t", Level::Pressure(500.0))], &[NOON, "2020-01-05T18:00Z"]);
+    let here = Inventory::open(&[path.clone()], &Isolation::None).unwrap();
+    let apart = Inventory::open(&[path], &children()).unwrap();
+    assert_eq!(apart.files()[0].format, here.files()[0].format);
+    for ((_, a), (_, b)) in here.variables().zip(apart.variables()) {
+        assert_eq!((&a.name, &a.levels, &a.times, &a.units), (&b.name, &b.levels, &b.times, &b.units));
+    }
+    assert_eq!(apart.read_stacked(&wanted).unwrap().0, here.read_stacked(&wanted).unwrap().0);
+    let stacked = here.read_stacked(&wanted).unwrap().0;
+    let fields = here.read(&wanted).unwrap();
+    let at = |time: usize, level: f64| {
+        fields.get(fields.valid_times()[time], "t", Level::Pressure(level)).unwrap().values().as_slice().unwrap().to_vec()
+    };
+    assert_eq!(stacked, [[at(0, 850.0), at(0, 500.0)].concat(), [at(1, 850.0), at(1, 500.0)].concat()]);
+}
+
+#[test]
+fn a_child_that_dies_hangs_or_talks_nonsense_is_a_damaged_file() {
+    let (_draft, path) = draft();
+    for (script, words) in [
+        ("kill -SEGV $$", "signal: 11"),
+        ("exit 3", "the process that read it ended"),
+        ("exec sleep 60", "did not end within"),
+        ("head -c 4096 /dev/zero | tr '\\0' 'x'", "answer"),
+        ("printf '\\001\\000\\000\\000\\000\\000\\000\\000\\377'; sleep 60", "answer"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Instant::now();
+        let error = Inventory::open(&[path.clone()], &impostor(&folder, script)).unwrap_err();
+        assert_said(&error, &["draft.nc", words]);
+        assert!(start.elapsed() < Duration::from_secs(10), "{script}: {:?}", start.elapsed());
+    }
+    let nowhere = Isolation::Process { program: "/no/such/program".into(), argument: String::new() };
+    assert_said(&Inventory::open(&[path], &nowhere).unwrap_err(), &["no process to read with"]);
+}
+
+#[test]
+fn one_damaged_file_does_not_keep_the_others_from_being_read() {
+    let (_draft, good) = draft();
+    let bad = good.with_file_name("bad.nc");
+    let mut bytes = std::fs::read(&good).unwrap();
+    let length = bytes.len();
+    bytes.truncate(length / 2);
+    std::fs::write(&bad, bytes).unwrap();
+    let (inventory, problems) = Inventory::survey(&[bad, good], &children());
+    assert_eq!((inventory.files().len(), problems.len()), (1, 1), "{problems:?}");
+}
+
+/// Numbers for mutations: a linear congruential generator (Knuth).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % n
+    }
+}
+
+/// Through the program itself, as a user would: whatever a file holds, an answer comes soon, and it is one of ours.
+#[test]
+fn mutated_files_get_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_draft, path) = draft();
+    let original = std::fs::read(&path).unwrap();
+    let mut random = Random(5);
+    let mut slowest = Duration::ZERO;
+    let mut refused = 0;
+    for i in 0..120 {
+        let mut bytes = original.clone();
+        for _ in 0..[1, 2, 8, 32][i % 4] {
+            let place = random.below(bytes.len());
+            bytes[place] = random.below(256) as u8;
+        }
+        let mutant = folder.path().join("mutant.nc");
+        std::fs::write(&mutant, bytes).unwrap();
+        let start = Instant::now();
+        let output = Command::new(env!("CARGO_BIN_EXE_vejr")).arg("inspect").arg(&mutant).output().unwrap();
+        slowest = slowest.max(start.elapsed());
+        assert!(matches!(output.status.code(), Some(0 | 3)), "mutant {i}: {output:?}");
+        refused += usize::from(output.status.code() == Some(3));
+    }
+    println!("{refused} of 120 refused; the slowest took {slowest:?}");
+    assert!(refused > 10 && slowest < Duration::from_secs(10));
+}
