@@ -16,10 +16,11 @@ build: build-tools
 test: build-tools test-tools
 	tests/run.sh
 
-# step time and memory against the reference implementation, in one run
+# time and memory against the reference implementations, in one run
 bench: build test-tools
 	.venv/bin/python -m pip install --quiet -r models/sfno/requirements.txt
 	.venv/bin/python benches/sfno.py
+	.venv/bin/python benches/ingest.py --rounds 3
 
 # scores of the bundled model on its test year
 skill: build

@@ -24,7 +24,7 @@ pub struct Arguments {
     /// Folder of the model package
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// NetCDF files with the initial states
+    /// NetCDF files or Zarr stores (folder, zip, URL) with the initial states
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     init: Vec<PathBuf>,
     /// Where to publish: a folder, or a URL such as s3://bucket/f.zarr (credentials from the AWS_… variables)
@@ -48,6 +48,9 @@ pub struct Arguments {
     /// Replace another forecast that lies at --output
     #[arg(long)]
     overwrite: bool,
+    /// Believe the units of these variables, even where the values contradict them
+    #[arg(long, value_name = "VAR", num_args = 1..)]
+    trust_units: Vec<String>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -59,7 +62,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
     let location = Location::parse(&arguments.output)?;
     let runtime = runtime()?;
-    let inventory = Inventory::open(&arguments.init, &isolation()?)?;
+    let inventory = Inventory::open(&arguments.init, &isolation()?)?.trusting_units(arguments.trust_units);
     let initial = forecast::read_initial_states(&package, &inventory, arguments.reference_time, &device)?;
     if !arguments.json {
         let name = package.name();

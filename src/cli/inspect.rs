@@ -12,19 +12,22 @@ use crate::forecast;
 use crate::ingest::{IngestError, Inventory, Problem, Range, Recognition, SourceFile, SourceVariable};
 use crate::model::ModelPackage;
 
-/// Show what vejr understands of NetCDF files, and everything that is wrong with them at once.
+/// Show what vejr understands of NetCDF files and Zarr stores, and everything that is wrong with them at once.
 ///
 /// With --model: whether the files hold what the model needs, and what is missing.
 ///
 /// Example: vejr inspect data-samples/held-suarez-init.nc --model models/held-suarez-sfno
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// NetCDF files
+    /// NetCDF files, or Zarr stores (folder, zip, URL)
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Model package whose needs are checked
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Believe the units of these variables, even where the values contradict them
+    #[arg(long, value_name = "VAR", num_args = 1..)]
+    trust_units: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -33,6 +36,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let package = arguments.model.as_deref().map(ModelPackage::open).transpose()?;
     let (inventory, mut problems) = Inventory::survey(&arguments.files, &isolation()?);
+    let inventory = inventory.trusting_units(arguments.trust_units);
     let mut files = Vec::new();
     for file in inventory.files() {
         let variables: Vec<Value> =

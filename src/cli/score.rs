@@ -33,6 +33,9 @@ pub struct Arguments {
     /// Model package whose climatology is used
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Believe the units of these variables, even where the values contradict them
+    #[arg(long, value_name = "VAR", num_args = 1..)]
+    trust_units: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -65,7 +68,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         ));
     }
 
-    let truth = Inventory::open(&arguments.truth, &isolation()?)?;
+    let truth = Inventory::open(&arguments.truth, &isolation()?)?.trusting_units(arguments.trust_units.clone());
     let available = truth.times();
     let one = |field: &(Variable, Level)| Request { fields: vec![field.clone()], times: Vec::new(), grid: None };
     let held = |field: &(Variable, Level)| truth.latest_time_with(&one(field), 1, LeadTime::ZERO).is_some();

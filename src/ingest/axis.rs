@@ -1,8 +1,8 @@
 //! Which axis a coordinate is (CF 4), and what its values mean.
 
 use super::calendar::{self, CfTime};
-use super::units::conversion;
 use super::dataset::{Array, Dataset};
+use super::units::conversion;
 use super::values::read_decoded;
 use crate::atmos::Level;
 

@@ -165,9 +165,12 @@ impl<'f> Coordinates<'f> {
                 }
             }
             if role == Role::Other && length > 1 {
-                let unreadable = || Some(format!("coordinate {name:?}: {}", self.dataset.array(name)?.unreadable.as_ref()?));
-                let reason =
-                    own_error.or(what).or_else(unreadable).unwrap_or_else(|| format!("dimension {name:?} ({length}) without a coordinate"));
+                let unreadable =
+                    || Some(format!("coordinate {name:?}: {}", self.dataset.array(name)?.unreadable.as_ref()?));
+                let reason = own_error
+                    .or(what)
+                    .or_else(unreadable)
+                    .unwrap_or_else(|| format!("dimension {name:?} ({length}) without a coordinate"));
                 blocking.push((found.roles.len(), reason));
             } else if let Some(reason) = own_error {
                 unclear.get_or_insert(reason);
@@ -187,7 +190,10 @@ impl<'f> Coordinates<'f> {
     /// Valid times in a table of base times and steps, where a variable has one: it says more than its axes.
     fn time_table(&self, variable: &Array, found: &mut Found, time: &mut TimeAxes) {
         let is_table = |other: &&Array| {
-            other.name != variable.name && other.dimensions.len() == 2 && other.lies_along(variable) && other.is_numeric()
+            other.name != variable.name
+                && other.dimensions.len() == 2
+                && other.lies_along(variable)
+                && other.is_numeric()
         };
         let listed = variable.text("coordinates");
         let named = |other: &Array| listed.split_whitespace().any(|name| name == other.name);
@@ -209,7 +215,8 @@ impl<'f> Coordinates<'f> {
 
     fn labels(&self, variable: &Array) -> Vec<String> {
         let single = variable.dimensions.iter().filter(|dimension| dimension.length == 1);
-        let texts = single.filter_map(|dimension| self.dataset.array(&dimension.name)).filter(|other| !other.is_numeric());
+        let texts =
+            single.filter_map(|dimension| self.dataset.array(&dimension.name)).filter(|other| !other.is_numeric());
         texts.flat_map(|other| self.dataset.read_texts(other).unwrap_or_default()).collect()
     }
 
@@ -222,11 +229,11 @@ impl<'f> Coordinates<'f> {
         }
         let single = |other: &Array| other.dimensions.iter().all(|dimension| dimension.length == 1);
         let listed = named.split_whitespace().filter_map(|name| self.dataset.array(name));
-        let along = self.dataset.arrays.iter().filter(|other| {
-            other.name != variable.name && !other.dimensions.is_empty() && other.lies_along(variable)
-        });
-        let candidates: Vec<&Array> =
-            listed.chain(along).filter(|other| single(other) && other.is_numeric()).collect();
+        let along =
+            self.dataset.arrays.iter().filter(|other| {
+                other.name != variable.name && !other.dimensions.is_empty() && other.lies_along(variable)
+            });
+        let candidates: Vec<&Array> = listed.chain(along).filter(|other| single(other) && other.is_numeric()).collect();
         for coordinate in candidates {
             match axis::understand(self.dataset, coordinate) {
                 Ok(Axis::Times(times)) => {

@@ -22,6 +22,12 @@ pub struct Range {
 impl Range {
     pub(super) const EMPTY: Self = Self { low: f32::INFINITY, high: f32::NEG_INFINITY, valid: 0, total: 0 };
 
+    pub(super) fn of(values: &[f32]) -> Self {
+        let mut range = Self::EMPTY;
+        range.extend(values);
+        range
+    }
+
     pub(super) fn extend(&mut self, values: &[f32]) {
         self.total += values.len();
         // a comparison with NaN is false
@@ -111,7 +117,8 @@ impl<'a> Block<'a> {
         let offset: usize = (0..strides.len()).map(|d| (place[d] - self.start[d]) * strides[d]).sum();
         let strides = (strides[latitude], strides[longitude]);
         let decoding = &layout.decoding;
-        if let (Numbers::F32(stored), Some(missing), Conversion::NONE) = (&self.stored, decoding.as_it_is(), conversion) {
+        if let (Numbers::F32(stored), Some(missing), Conversion::NONE) = (&self.stored, decoding.as_it_is(), conversion)
+        {
             // most of the world's analyses: in single precision all the way
             let decode = |stored: f32| {
                 let missing = (stored == missing[0]) | (stored == missing[1]) | (stored.abs() >= NEVER_WRITTEN as f32);
@@ -200,28 +207,19 @@ pub(super) fn time_index(source: &SourceVariable, time: crate::atmos::ValidTime)
     source.times.iter().position(|other| *other == CfTime::Real(time))
 }
 
-/// Missing values, and values that contradict their unit: what was found, what was expected.
-pub(super) fn implausible(
-    values: &[f32],
-    variable: &Variable,
-    level: Level,
-    grid: &Grid,
-    units: &str,
-) -> Option<(String, String)> {
+/// Missing values: what was found, what was expected.
+pub(super) fn missing(values: &[f32], grid: &Grid) -> Option<(String, String)> {
     // whole runs first: the compiler compares several values at once
-    let complete = values.chunks(1024).all(|run| run.iter().fold(true, |all, value| all & value.is_finite()));
-    let missing = || values.iter().position(|value| !value.is_finite());
-    if let Some(first) = (!complete).then(missing).flatten() {
-        let missing = values.iter().filter(|value| !value.is_finite()).count();
-        let (row, column) = (first / grid.shape().1, first % grid.shape().1);
-        let (latitude, longitude) = (grid.latitude()[row], grid.longitude()[column]);
-        let found =
-            format!("{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E", values.len());
-        return Some((found, "a complete field".to_owned()));
+    if values.chunks(1024).all(|run| run.iter().fold(true, |all, value| all & value.is_finite())) {
+        return None;
     }
-    let mut range = Range::EMPTY;
-    range.extend(values);
-    contradicts_unit(range, variable, level, units)
+    let first = values.iter().position(|value| !value.is_finite())?;
+    let missing = values.iter().filter(|value| !value.is_finite()).count();
+    let (row, column) = (first / grid.shape().1, first % grid.shape().1);
+    let (latitude, longitude) = (grid.latitude()[row], grid.longitude()[column]);
+    let found =
+        format!("{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E", values.len());
+    Some((found, "a complete field".to_owned()))
 }
 
 /// What is wrong with a range of values that the atmosphere cannot show in the variable's unit, and what was expected.
@@ -239,5 +237,5 @@ pub(super) fn contradicts_unit(
     }
     let units_inside = &variable.units;
     let found = format!("values from {} to {} {units_inside} (from units {units:?})", range.low, range.high);
-    Some((found, format!("{low} to {high} {units_inside}; is the unit in the file right?")))
+    Some((found, format!("{low} to {high} {units_inside}; is the unit in the file right? --trust-units believes it")))
 }

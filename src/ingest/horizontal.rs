@@ -117,7 +117,8 @@ pub fn unsupported(dataset: &Dataset, variable: &Array) -> Option<String> {
     if candidates.iter().any(|other| other.dimensions.len() >= 2) {
         return Some("a curvilinear grid (two-dimensional latitude and longitude)".to_owned());
     }
-    let lines: Vec<&str> = candidates.iter().filter_map(|other| Some(other.dimensions.first()?.name.as_str())).collect();
+    let lines: Vec<&str> =
+        candidates.iter().filter_map(|other| Some(other.dimensions.first()?.name.as_str())).collect();
     let shared = lines.len() > 1 && lines.windows(2).all(|pair| pair[0] == pair[1]);
     shared.then(|| format!("an unstructured or reduced grid (latitude and longitude along {:?})", lines[0]))
 }

@@ -29,6 +29,8 @@ pub struct Request {
 pub struct Inventory {
     files: Vec<SourceFile>,
     isolation: Isolation,
+    /// Names of variables whose units are believed, whatever their values.
+    trusted: BTreeSet<String>,
 }
 
 /// Fields that belong to all times.
@@ -51,7 +53,17 @@ impl Inventory {
                 Err(found) => problems.extend(found),
             }
         }
-        (Self { files, isolation: isolation.clone() }, problems)
+        (Self { files, isolation: isolation.clone(), trusted: BTreeSet::new() }, problems)
+    }
+
+    /// Believes the units of these variables (as the files call them, or we), even where the values contradict them.
+    pub fn trusting_units(mut self, variables: impl IntoIterator<Item = String>) -> Self {
+        self.trusted.extend(variables);
+        self
+    }
+
+    fn trusts_units(&self, found: &SourceVariable, ours: &Variable) -> bool {
+        self.trusted.contains(&found.name) || self.trusted.contains(&*ours.name)
     }
 
     pub fn files(&self) -> &[SourceFile] {
@@ -170,7 +182,8 @@ impl Inventory {
             for &time in &request.times {
                 let at_time = |found: &Found<'a>| {
                     let index = if is_static(found.variable) { Some(0) } else { time_index(found.variable, time) };
-                    index.map(|time_index| Reading { found: *found, wanted, level, time, time_index })
+                    let trusted = self.trusts_units(found.variable, wanted);
+                    index.map(|time_index| Reading { found: *found, wanted, level, time, time_index, trusted })
                 };
                 let mut holders = found.iter().filter_map(at_time);
                 match (holders.next(), holders.next()) {
@@ -209,6 +222,9 @@ impl Inventory {
     /// What is wrong with a range that contradicts the unit which the file gives.
     pub fn implausible(&self, file: &SourceFile, variable: &SourceVariable, range: Range) -> Option<Problem> {
         let Recognition::Known { variable: ours, .. } = &variable.recognition else { return None };
+        if self.trusts_units(variable, ours) {
+            return None;
+        }
         let (found, expected) = contradicts_unit(range, ours, variable.levels[0], &variable.units)?;
         Some(Problem::in_file(&file.path, found, expected).of(&variable.name))
     }

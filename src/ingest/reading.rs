@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::dataset::{Dataset, Isolation};
-use super::field::{self, Block, implausible};
+use super::field::{self, Block, Range, contradicts_unit, missing};
 use super::matching::{Found, field_label, label};
 use super::{Problem, SourceVariable};
 use crate::atmos::{Grid, Level, ValidTime, Variable};
@@ -25,6 +25,8 @@ pub(super) struct Reading<'a> {
     pub time: ValidTime,
     /// In the variable's own list.
     pub time_index: usize,
+    /// The unit is believed, whatever the values.
+    pub trusted: bool,
 }
 
 /// Readings of one variable that are compressed together.
@@ -81,17 +83,17 @@ fn groups<'r, 'a>(readings: &'r [Reading<'a>]) -> Vec<Group<'r, 'a>> {
         match groups.get_mut(&(path, &*source.name, block.clone())) {
             None => {
                 // of dimensions that are not horizontal, no more than what is wanted
-                let count = (0..place.len()).map(|d| if source.layout.is_horizontal(d) { extents[d] } else { 1 }).collect();
-                let group = Group { path, source, start: place.clone(), count, readings: vec![(number, reading, place)] };
+                let count =
+                    (0..place.len()).map(|d| if source.layout.is_horizontal(d) { extents[d] } else { 1 }).collect();
+                let group =
+                    Group { path, source, start: place.clone(), count, readings: vec![(number, reading, place)] };
                 groups.insert((path, &source.name, block), group);
             }
             Some(group) => {
-                for d in 0..place.len() {
-                    let end = (group.start[d] + group.count[d]).max(place[d] + 1);
-                    if !source.layout.is_horizontal(d) {
-                        group.start[d] = group.start[d].min(place[d]);
-                        group.count[d] = end - group.start[d];
-                    }
+                for (d, &index) in place.iter().enumerate().filter(|(d, _)| !source.layout.is_horizontal(*d)) {
+                    let end = (group.start[d] + group.count[d]).max(index + 1);
+                    group.start[d] = group.start[d].min(index);
+                    group.count[d] = end - group.start[d];
                 }
                 group.readings.push((number, reading, place));
             }
@@ -132,13 +134,12 @@ impl Reading<'_> {
     }
 
     fn fill(&self, block: &Block<'_>, place: &[usize], grid: &Grid, values: &mut [f32]) -> Result<(), Problem> {
-        block
-            .field(place, self.found.conversion, values)
-            .map_err(|reason| self.problem(reason, "readable values"))?;
-        match implausible(values, self.wanted, self.level, grid, &self.found.variable.units) {
-            Some((what, expected)) => Err(self.problem(what, expected)),
-            None => Ok(()),
-        }
+        block.field(place, self.found.conversion, values).map_err(|reason| self.problem(reason, "readable values"))?;
+        let problem = missing(values, grid).or_else(|| {
+            let units = &self.found.variable.units;
+            (!self.trusted).then(|| contradicts_unit(Range::of(values), self.wanted, self.level, units))?
+        });
+        problem.map_or(Ok(()), |(what, expected)| Err(self.problem(what, expected)))
     }
 
     /// What to say where another reading gives the same field.

@@ -96,7 +96,8 @@ impl Decoding {
 
     /// The same as [`Self::decode`] for many numbers.
     pub fn decoder(&self) -> impl Fn(f64) -> f64 + '_ {
-        let Self { scale, offset, ref missing, ref unpacked_missing, valid: (low, high), valid_is_unpacked, .. } = *self;
+        let Self { scale, offset, ref missing, ref unpacked_missing, valid: (low, high), valid_is_unpacked, .. } =
+            *self;
         let wrap = self.wrap.unwrap_or(0.0);
         let never_written = if self.float { NEVER_WRITTEN } else { f64::INFINITY };
         // most files have at most two; no number equals NaN

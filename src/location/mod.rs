@@ -4,18 +4,20 @@ use std::fmt;
 use std::path::{Component, Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use object_store::{ClientOptions, ObjectStore};
 use object_store::aws::AmazonS3Builder;
 use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore};
 use url::Url;
 
 /// The text names no place.
 #[derive(Debug, thiserror::Error)]
-#[error("{location:?} is no place for data: {reason}; expected a folder, or a URL like s3://bucket/path or file:///path")]
+#[error(
+    "{location:?} is no place for data: {reason}; expected a folder, or a URL like s3://bucket/path or file:///path"
+)]
 pub struct LocationError {
     /// Without credentials.
     pub location: String,

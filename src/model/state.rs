@@ -48,9 +48,8 @@ impl State {
             .iter()
             .zip(values.chunks_exact(h * w))
             .map(|(channel, values)| {
-                let values = Array2::from_shape_vec((h, w), values.to_vec()).map_err(|_| {
-                    StateError::Output(format!("{} of shape {h}×{w}", channel.label()))
-                })?;
+                let values = Array2::from_shape_vec((h, w), values.to_vec())
+                    .map_err(|_| StateError::Output(format!("{} of shape {h}×{w}", channel.label())))?;
                 Ok(Field::new(channel.variable.clone(), channel.level, self.valid_time, grid.clone(), values)?)
             })
             .collect()

@@ -34,7 +34,7 @@ fn draft() -> (Draft, PathBuf) {
 fn a_child_reads_what_this_process_reads() {
     let (_draft, path) = draft();
     let wanted = request(&[("t", Level::Pressure(850.0)), ("t", Level::Pressure(500.0))], &[NOON, "2020-01-05T18:00Z"]);
-    let here = Inventory::open(&[path.clone()], &Isolation::None).unwrap();
+    let here = Inventory::open(std::slice::from_ref(&path), &Isolation::None).unwrap();
     let apart = Inventory::open(&[path], &children()).unwrap();
     assert_eq!(apart.files()[0].format, here.files()[0].format);
     for ((_, a), (_, b)) in here.variables().zip(apart.variables()) {
@@ -44,7 +44,13 @@ fn a_child_reads_what_this_process_reads() {
     let stacked = here.read_stacked(&wanted).unwrap().0;
     let fields = here.read(&wanted).unwrap();
     let at = |time: usize, level: f64| {
-        fields.get(fields.valid_times()[time], "t", Level::Pressure(level)).unwrap().values().as_slice().unwrap().to_vec()
+        fields
+            .get(fields.valid_times()[time], "t", Level::Pressure(level))
+            .unwrap()
+            .values()
+            .as_slice()
+            .unwrap()
+            .to_vec()
     };
     assert_eq!(stacked, [[at(0, 850.0), at(0, 500.0)].concat(), [at(1, 850.0), at(1, 500.0)].concat()]);
 }
@@ -61,7 +67,7 @@ fn a_child_that_dies_hangs_or_talks_nonsense_is_a_damaged_file() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let start = Instant::now();
-        let error = Inventory::open(&[path.clone()], &impostor(&folder, script)).unwrap_err();
+        let error = Inventory::open(std::slice::from_ref(&path), &impostor(&folder, script)).unwrap_err();
         assert_said(&error, &["draft.nc", words]);
         assert!(start.elapsed() < Duration::from_secs(10), "{script}: {:?}", start.elapsed());
     }

@@ -172,6 +172,22 @@ fn units_are_converted_or_refused() {
 }
 
 #[test]
+fn a_unit_that_the_values_contradict_is_believed_only_when_told_so() {
+    let mut draft = Draft::new();
+    draft.data("ta", &["time", "level", "latitude", "longitude"], &[12.5f32; 48], TEMPERATURE);
+    let path = draft.done();
+    let wanted = request(T500, &[NOON]);
+    let error = open(&[&path]).unwrap().read(&wanted).unwrap_err();
+    assert_said(&error, &["ta", "12.5", "100 to 360 K", "--trust-units"]);
+    for name in ["ta", "t"] {
+        let inventory = open(&[&path]).unwrap().trusting_units([name.to_owned()]);
+        assert_eq!(values(&inventory.read(&wanted).unwrap(), "t", Level::Pressure(500.0))[0], 12.5);
+    }
+    let other = open(&[&path]).unwrap().trusting_units(["ua".to_owned()]);
+    assert!(other.read(&wanted).is_err());
+}
+
+#[test]
 fn all_that_is_wrong_is_said_at_once() {
     let mut draft = Draft::new();
     draft.counted("t", &["time", "level", "latitude", "longitude"], &[("units", "Pa")]);

@@ -25,7 +25,8 @@ type Understood = Vec<(String, Option<String>, Vec<Level>, Vec<String>, Range)>;
 
 /// All that is known of the variables of a file, in the order of their names.
 fn understood(path: &Path) -> Understood {
-    let inventory = Inventory::open(&[path.to_owned()], &Isolation::None).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let inventory = Inventory::open(&[path.to_owned()], &Isolation::None)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut all: Understood = inventory
         .variables()
         .map(|(file, variable)| {
@@ -52,7 +53,8 @@ fn every_form_of_a_store_reads_like_the_netcdf_file() {
     let (expected, field) = (understood(&reference), humidity(&reference));
     assert_eq!(expected.len(), 3);
     assert_eq!((expected[2].0.as_str(), expected[2].4.valid), ("t", 2 * 3 * 9 * 12 - 1));
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.retain(|path| *path != reference);
     assert!(paths.len() >= 14, "{paths:?}");

@@ -47,9 +47,17 @@ enum Question {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
-    Opened { attributes: Attributes, arrays: Vec<Array>, dimensions: Vec<Dimension>, groups: usize },
+    Opened {
+        attributes: Attributes,
+        arrays: Vec<Array>,
+        dimensions: Vec<Dimension>,
+        groups: usize,
+    },
     /// So many numbers of this type follow.
-    Numbers { kind: ElementType, count: usize },
+    Numbers {
+        kind: ElementType,
+        count: usize,
+    },
     Texts(Vec<String>),
     Failed(String),
 }

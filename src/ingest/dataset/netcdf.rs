@@ -170,9 +170,7 @@ impl Source for NetCdf {
                 _ => {
                     let bytes = variable.get_raw_values(..).map_err(gone)?;
                     let width = shape.last().copied().unwrap_or(1).max(1);
-                    let text = |bytes: &[u8]| {
-                        String::from_utf8_lossy(bytes).trim_end_matches(['\0', ' ']).to_owned()
-                    };
+                    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches(['\0', ' ']).to_owned();
                     Ok(bytes.chunks(width).map(text).collect())
                 }
             }

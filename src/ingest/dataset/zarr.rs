@@ -43,7 +43,11 @@ fn open_zip(path: &Path) -> Result<Dataset, String> {
     // a store is zipped with its folder, or without
     let group = |key: &String| {
         let documents = [".zgroup", ".zmetadata", "zarr.json"];
-        documents.iter().find_map(|name| key.strip_suffix(name)).filter(|root| root.is_empty() || root.ends_with('/')).map(str::to_owned)
+        documents
+            .iter()
+            .find_map(|name| key.strip_suffix(name))
+            .filter(|root| root.is_empty() || root.ends_with('/'))
+            .map(str::to_owned)
     };
     let root = keys.iter().filter_map(group).min_by_key(String::len).ok_or("a zip file without a Zarr store in it")?;
     let names = || Ok(keys.iter().filter_map(|key| array_name(key.strip_prefix(&root)?)).collect());
@@ -190,10 +194,7 @@ impl Metadata {
 }
 
 /// `names`: what lies below the root, unless one document tells.
-fn assemble(
-    metadata: Metadata,
-    names: impl FnOnce() -> Result<BTreeSet<String>, String>,
-) -> Result<Dataset, String> {
+fn assemble(metadata: Metadata, names: impl FnOnce() -> Result<BTreeSet<String>, String>) -> Result<Dataset, String> {
     let (mut arrays, mut opened, mut groups) = (Vec::new(), Vec::new(), 0);
     for name in metadata.names().map_or_else(names, Ok)? {
         match metadata.array(&name) {
