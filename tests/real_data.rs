@@ -1,0 +1,194 @@
+//! Real files by many producers: each is read as its checked values say, or refused for a reason that its description
+//! implies. The files lie outside the project, at `../shared/real-data` (or where `VEJR_REAL_DATA` says).
+//!
+//!     cargo test --release --test real_data -- --nocapture
+//!
+//! prints a table. No file is named here: what is expected comes from the manifest beside the files.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use vejr::ingest::{Conversion, Inventory, Isolation, Recognition, SourceFile, SourceVariable};
+
+#[derive(Deserialize)]
+struct Manifest {
+    file: Vec<Entry>,
+}
+
+/// What is known of a file.
+#[derive(Deserialize)]
+struct Entry {
+    file: String,
+    format: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    special: String,
+    #[serde(default)]
+    variables: String,
+    #[serde(default)]
+    grid_mapping: String,
+    #[serde(default)]
+    lat: String,
+    #[serde(default)]
+    open_error: String,
+    #[serde(default)]
+    checked_values: Vec<String>,
+}
+
+impl Entry {
+    fn says(&self, words: &[&str]) -> bool {
+        let Self { format, tags, special, variables, grid_mapping, lat, open_error, .. } = self;
+        let text = [format, special, variables, grid_mapping, lat, open_error].map(String::as_str).join(" ");
+        let text = format!("{text} {}", tags.join(" ")).to_lowercase();
+        words.iter().any(|word| text.contains(word))
+    }
+}
+
+/// Why something may be refused: words of our reason, and words of a description that implies it.
+const IMPLIED: &[(&[&str], &[&str])] = &[
+    (&["projected grid"], &["lambert", "stereo", "mercator", "wrf", "laea", "harmonie", "proj4", "regional"]),
+    (&["rotated-pole"], &["rotated"]),
+    (&["curvilinear"], &["curvilinear", "2-d lat", "lambert", "xcoord", "['lat"]),
+    (&["unstructured", "reduced Gaussian"], &["unstructured", "ugrid", "healpix", "reduced", "gathered", "rgrid"]),
+    (&["no latitude and longitude"], &["time_bnds", "bnds", "zarr", "ocean", "section"]),
+    (&["length 0"], &["zero-length"]),
+    (&["is the unit in the file right"], &["unit lie", "unit", "range check"]),
+    (&["no data variables"], &["malformed", "units", "attrs"]),
+    (&["truncated", "damaged", "empty file"], &["malformed", "truncated", "empty", "corrupt"]),
+    (&["begins with", "JSON file"], &["ascii", "json"]),
+];
+
+fn implied(entry: &Entry, reason: &str) -> bool {
+    IMPLIED.iter().any(|(ours, theirs)| ours.iter().any(|word| reason.contains(word)) && entry.says(theirs))
+}
+
+/// `air: valid 893520/893520 min 186.025 max 314.9`; `raw`: of the numbers as stored.
+struct Checked {
+    variable: String,
+    raw: bool,
+    valid: usize,
+    total: usize,
+    range: Option<(f64, f64)>,
+}
+
+/// `None`: of another kind of file, whose values are described otherwise.
+fn parse(text: &str) -> Option<Checked> {
+    let (variable, rest) = text.rsplit_once(": ")?;
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let after = |name: &str| words.iter().position(|word| *word == name).map(|place| words[place + 1]);
+    let (valid, total) = after("valid")?.split_once('/')?;
+    let number = |name: &str| after(name)?.parse::<f64>().ok();
+    Some(Checked {
+        variable: variable.to_owned(),
+        raw: words[0] == "raw",
+        valid: valid.parse().ok()?,
+        total: total.parse().ok()?,
+        range: number("min").zip(number("max")),
+    })
+}
+
+/// `None`: as it should be.
+fn differs(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable, checked: &Checked) -> Option<String> {
+    let range = match inventory.range(file, variable) {
+        Ok(range) => range,
+        Err(problem) => return Some(problem.to_string()),
+    };
+    if (range.valid, range.total) != (checked.valid, checked.total) && !repeats_a_meridian(range.total, checked.total) {
+        return Some(format!("{} of {} valid, not {} of {}", range.valid, range.total, checked.valid, checked.total));
+    }
+    // stored numbers say nothing of values but that they are there
+    let (low, high) = checked.range.filter(|_| !checked.raw)?;
+    let conversion = match &variable.recognition {
+        Recognition::Known { conversion, .. } => *conversion,
+        _ => Conversion { scale: 1.0, offset: 0.0 },
+    };
+    let near = |found: f32, expected: f64| {
+        let expected = conversion.apply(expected);
+        // six digits are written, of values that may be far from zero in our units
+        (f64::from(found) - expected).abs() <= 1e-5 * expected.abs().max((high - low).abs() * conversion.scale.abs())
+    };
+    let same = near(range.low, low) && near(range.high, high);
+    (!same).then(|| format!("{} to {}, not {low} to {high} (× {})", range.low, range.high, conversion.scale))
+}
+
+/// A meridian that closes the circle a second time is left out.
+fn repeats_a_meridian(found: usize, expected: usize) -> bool {
+    found < expected && found * 129 == expected * 128
+}
+
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("VEJR_REAL_DATA").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real-data"));
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: no folder {}", folder.display());
+    None
+}
+
+/// What became of a file, and why; and what should not have.
+fn outcome(entry: &Entry, path: PathBuf) -> (&'static str, String, Vec<String>) {
+    let isolation =
+        Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into(), argument: "read-apart".to_owned() };
+    let (inventory, problems) = Inventory::survey(&[path], &isolation);
+    let mut wrong = Vec::new();
+    let mut reasons: Vec<String> = problems.iter().map(|problem| problem.found.clone()).collect();
+    let unread = |name: &str| {
+        inventory.files().iter().flat_map(|file| &file.unread).find(|(other, _)| other == name).map(|(_, why)| why)
+    };
+    let mut read = 0;
+    for checked in entry.checked_values.iter().filter_map(|text| parse(text)) {
+        let found = inventory.variables().find(|(_, variable)| variable.name == checked.variable);
+        match (found, unread(&checked.variable)) {
+            (Some((file, variable)), _) => {
+                read += 1;
+                if let Some(what) = differs(&inventory, file, variable, &checked) {
+                    wrong.push(format!("{}: {what}", checked.variable));
+                }
+            }
+            (None, Some(reason)) => reasons.push(reason.clone()),
+            (None, None) if problems.is_empty() => wrong.push(format!("{}: no word of it", checked.variable)),
+            (None, None) => {}
+        }
+    }
+    reasons.sort();
+    reasons.dedup();
+    wrong.extend(reasons.iter().filter(|reason| !implied(entry, reason)).map(|reason| format!("refused: {reason}")));
+    match (inventory.files().is_empty(), reasons.is_empty()) {
+        (false, true) => ("read", format!("{read} variables checked"), wrong),
+        (false, false) => ("in part", reasons.join("; "), wrong),
+        (true, _) => ("refused", reasons.join("; "), wrong),
+    }
+}
+
+#[test]
+fn every_file_is_understood_or_refused_for_the_right_reason() {
+    let Some(folder) = folder() else { return };
+    let manifest = std::fs::read_to_string(folder.join("manifest.toml")).unwrap();
+    let manifest: Manifest = toml::from_str(&manifest).unwrap();
+    let (mut wrong, mut counts) = (Vec::new(), std::collections::BTreeMap::new());
+    for entry in &manifest.file {
+        let grib = entry.format.contains("grib") || entry.file.contains(".grib") && entry.format != "empty";
+        let start = Instant::now();
+        let (outcome, reason, mistakes) = outcome(entry, folder.join(&entry.file));
+        let took = start.elapsed();
+        let (outcome, mistakes) = match grib {
+            // by its name, before anything is read of it
+            true if reason.contains("a GRIB file") || entry.tags.iter().any(|tag| tag == "malformed") => ("grib", Vec::new()),
+            true => ("grib", vec![format!("refused as {reason}")]),
+            false => (outcome, mistakes),
+        };
+        *counts.entry(outcome).or_insert(0) += 1;
+        println!("{:<45} {outcome:<8} {:.160}", entry.file, reason);
+        wrong.extend(mistakes.iter().map(|mistake| format!("{}: {mistake}", entry.file)));
+        let limit = Duration::from_secs(if entry.tags.iter().any(|tag| tag == "malformed") { 2 } else { 30 });
+        if took > limit {
+            wrong.push(format!("{}: took {took:?}", entry.file));
+        }
+    }
+    println!("{counts:?}");
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(manifest.file.len() > 50);
+}
