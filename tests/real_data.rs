@@ -176,7 +176,9 @@ fn every_file_is_understood_or_refused_for_the_right_reason() {
         let took = start.elapsed();
         let (outcome, mistakes) = match grib {
             // by its name, before anything is read of it
-            true if reason.contains("a GRIB file") || entry.tags.iter().any(|tag| tag == "malformed") => ("grib", Vec::new()),
+            true if reason.contains("a GRIB file") || entry.tags.iter().any(|tag| tag == "malformed") => {
+                ("grib", Vec::new())
+            }
             true => ("grib", vec![format!("refused as {reason}")]),
             false => (outcome, mistakes),
         };

@@ -39,17 +39,27 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let inventory = inventory.trusting_units(arguments.trust_units);
     let mut files = Vec::new();
     for file in inventory.files() {
-        let variables: Vec<Value> =
-            file.variables.iter().map(|variable| describe(&inventory, file, variable, &mut problems)).collect();
+        let mut variables = Vec::new();
+        for (variable, ranges) in file.variables.iter().zip(inventory.ranges(file)) {
+            let ranges = ranges.unwrap_or_else(|problem| {
+                problems.push(problem);
+                Vec::new()
+            });
+            variables.push(describe(&inventory, file, variable, &ranges, &mut problems));
+        }
         let unread: Vec<Value> =
             file.unread.iter().map(|(name, reason)| json!({ "name": name, "reason": reason })).collect();
         files.push(json!({ "file": file.path, "format": file.format, "variables": variables, "not_read": unread }));
     }
     let mut reference_time = Value::Null;
-    if let Some(package) = package.as_ref().filter(|_| problems.is_empty()) {
+    if let Some(package) = &package {
+        let known: BTreeSet<String> = problems.iter().map(ToString::to_string).collect();
         match forecast::read_initial_states(package, &inventory, None, &candle_core::Device::Cpu) {
             Ok(initial) => reference_time = json!(initial.reference_time.to_string()),
-            Err(forecast::ForecastError::Ingest(error)) => problems.extend(error.problems),
+            Err(forecast::ForecastError::Ingest(error)) => {
+                // what is wrong with a file by itself has been said
+                problems.extend(error.problems.into_iter().filter(|problem| !known.contains(&problem.to_string())));
+            }
             Err(other) => return Err(other.into()),
         }
     }
@@ -90,7 +100,13 @@ fn together(inventory: &Inventory) -> Value {
     })
 }
 
-fn describe(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable, problems: &mut Vec<Problem>) -> Value {
+fn describe(
+    inventory: &Inventory,
+    file: &SourceFile,
+    variable: &SourceVariable,
+    ranges: &[(Level, Range)],
+    problems: &mut Vec<Problem>,
+) -> Value {
     let units_inside = match &variable.recognition {
         Recognition::Known { variable: ours, .. } => json!(&*ours.units),
         _ => json!(variable.units),
@@ -107,10 +123,6 @@ fn describe(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable,
         }
         Recognition::Known { .. } | Recognition::Unnamed => {}
     }
-    let ranges = inventory.ranges(file, variable).unwrap_or_else(|problem| {
-        problems.push(problem);
-        Vec::new()
-    });
     let all = ranges.iter().map(|(_, range)| *range).reduce(Range::union);
     problems.extend(all.and_then(|range| inventory.implausible(file, variable, range)));
     let range_json = |range: Range| json!({ "low": finite(range.low), "high": finite(range.high), "valid": range.valid, "total": range.total });

@@ -13,6 +13,10 @@ pub enum Axis {
     Latitude(Vec<f64>),
     /// Degrees east, in the file's order.
     Longitude(Vec<f64>),
+    /// Along the rows of a projection, in the file's order.
+    Y(Plane),
+    /// Along its columns.
+    X(Plane),
     Levels(Vec<Level>),
     /// Valid times, or base times where a step axis goes with them.
     Times(Vec<CfTime>),
@@ -23,6 +27,22 @@ pub enum Axis {
     Members(usize),
     /// Something that we do not read; says what it is.
     Foreign(String),
+}
+
+/// Positions on the plane of a projection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plane {
+    /// Metres, or degrees.
+    pub values: Vec<f64>,
+    pub units: PlaneUnits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaneUnits {
+    Metres,
+    Degrees,
+    /// The file does not say.
+    Unsaid,
 }
 
 /// Attributes of a coordinate variable that tell what it is.
@@ -83,6 +103,42 @@ impl Hints {
         self.is_horizontal("longitude", LONGITUDE_UNITS, &["lon", "longitude"])
     }
 
+    /// Which axis of a projection it is.
+    fn plane(&self) -> Option<fn(Plane) -> Axis> {
+        const Y: &[&str] = &["projection_y_coordinate", "grid_latitude"];
+        const X: &[&str] = &["projection_x_coordinate", "grid_longitude"];
+        // by attributes; by name only where they say nothing else
+        let told =
+            |names: &[&str]| names.contains(&self.standard_name.as_str()) || names.contains(&self.long_name.as_str());
+        let unlabelled =
+            self.standard_name.is_empty() && ["", "m", "km", "meters", "metres", "1"].contains(&self.units.as_str());
+        let named = |names: &[&str]| unlabelled && names.contains(&self.name.as_str());
+        if told(Y) || named(&["y", "yc", "rlat", "y_0"]) {
+            Some(Axis::Y)
+        } else if told(X) || named(&["x", "xc", "rlon", "x_0"]) {
+            Some(Axis::X)
+        } else {
+            None
+        }
+    }
+
+    fn position(&self, values: Vec<f64>) -> Result<Plane, String> {
+        let units = self.units.to_lowercase();
+        if ["degrees", "degree"].contains(&units.as_str())
+            || LATITUDE_UNITS.contains(&units.as_str())
+            || LONGITUDE_UNITS.contains(&units.as_str())
+        {
+            return Ok(Plane { values, units: PlaneUnits::Degrees });
+        }
+        if ["", "1"].contains(&units.as_str()) {
+            return Ok(Plane { values, units: PlaneUnits::Unsaid });
+        }
+        let conversion =
+            conversion(&self.units, "m").ok_or_else(|| format!("units {:?} of a projection", self.units))?;
+        let values = values.into_iter().map(|value| conversion.apply(value)).collect();
+        Ok(Plane { values, units: PlaneUnits::Metres })
+    }
+
     fn is_reference_time(&self) -> bool {
         self.standard_name == "forecast_reference_time"
             || (self.standard_name.is_empty() && REFERENCE_NAMES.contains(&self.name.as_str()))
@@ -141,12 +197,21 @@ impl Hints {
     }
 }
 
+/// Whether an array holds latitudes, whatever its dimensions.
+pub fn is_latitude(array: &Array) -> bool {
+    let hints = Hints::of(array);
+    hints.plane().is_none() && hints.is_latitude()
+}
+
+/// Whether an array holds longitudes, whatever its dimensions.
+pub fn is_longitude(array: &Array) -> bool {
+    let hints = Hints::of(array);
+    hints.plane().is_none() && hints.is_longitude()
+}
+
 /// Understands the values of a coordinate; the error says what is wrong with it.
 pub fn understand(dataset: &Dataset, array: &Array) -> Result<Axis, String> {
     let hints = Hints::of(array);
-    if let Some(projected) = projected(&hints.standard_name) {
-        return Ok(Axis::Foreign(projected.to_owned()));
-    }
     if !array.is_numeric() {
         return Ok(Axis::Foreign(format!("coordinate {:?} of text", hints.name)));
     }
@@ -157,6 +222,10 @@ pub fn understand(dataset: &Dataset, array: &Array) -> Result<Axis, String> {
     let missing = values.iter().filter(|value| !value.is_finite()).count();
     if missing > 0 {
         return Err(format!("{missing} of its {} values are missing", values.len()));
+    }
+    // before latitudes: rotated ones are often labelled degrees_north
+    if let Some(plane) = hints.plane() {
+        return hints.position(values).map(plane);
     }
     if hints.is_latitude() {
         return Ok(Axis::Latitude(values));
@@ -178,14 +247,5 @@ pub fn understand(dataset: &Dataset, array: &Array) -> Result<Axis, String> {
         Some(Err(reason)) => Ok(Axis::Foreign(reason)),
         None if time => Ok(Axis::Foreign(format!("times in units {:?}, which are no CF time", hints.units))),
         None => Ok(Axis::Foreign(format!("an axis of unknown kind, {:?} (units {:?})", hints.name, hints.units))),
-    }
-}
-
-/// Horizontal coordinates of grids that are not made of parallels and meridians.
-pub fn projected(standard_name: &str) -> Option<&'static str> {
-    match standard_name {
-        "grid_latitude" | "grid_longitude" => Some("a rotated-pole grid"),
-        "projection_x_coordinate" | "projection_y_coordinate" => Some("a projected grid"),
-        _ => None,
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::CfTime;
-use super::axis::{self, Axis};
+use super::axis::{self, Axis, Plane};
+use super::calendar;
 use super::dataset::{Array, Attribute, Dataset};
 use super::file::Role;
+use super::horizontal::{self, Placement};
 use crate::atmos::{LeadTime, Level};
 
 /// Coordinates longer than this are nobody's; a damaged header claims billions.
@@ -29,6 +31,11 @@ pub(super) struct Found {
     pub roles: Vec<Role>,
     pub latitude: Option<Vec<f64>>,
     pub longitude: Option<Vec<f64>>,
+    /// Where the grid is a projection's.
+    pub y: Option<Plane>,
+    pub x: Option<Plane>,
+    /// The grid, or why there is none.
+    pub placement: Option<Result<Placement, String>>,
     pub levels: Option<Vec<Level>>,
     /// In m, of a single level.
     pub height: Option<f64>,
@@ -131,11 +138,19 @@ impl<'f> Coordinates<'f> {
                 match axis {
                     Axis::Latitude(values) if found.latitude.is_none() && role == Role::Other => {
                         found.latitude = Some(values.clone());
-                        role = Role::Latitude;
+                        role = Role::Row;
                     }
                     Axis::Longitude(values) if found.longitude.is_none() && role == Role::Other => {
                         found.longitude = Some(values.clone());
-                        role = Role::Longitude;
+                        role = Role::Column;
+                    }
+                    Axis::Y(plane) if found.y.is_none() && role == Role::Other => {
+                        found.y = Some(plane.clone());
+                        role = Role::Row;
+                    }
+                    Axis::X(plane) if found.x.is_none() && role == Role::Other => {
+                        found.x = Some(plane.clone());
+                        role = Role::Column;
                     }
                     Axis::Levels(levels)
                         if role == Role::Other && !found.take_single(levels) && found.levels.is_none() =>
@@ -180,6 +195,7 @@ impl<'f> Coordinates<'f> {
         }
         self.scalars(variable, &mut found, &mut time);
         self.time_table(variable, &mut found, &mut time);
+        found.placement = Some(horizontal::place(self.dataset, variable, &mut found));
         found.labels = self.labels(variable);
         let blocking = blocking.into_iter().find(|(place, _)| found.roles[*place] == Role::Other);
         found.blocked = blocking.map(|(_, reason)| reason);

@@ -67,7 +67,7 @@ pub(super) fn place(source: &SourceVariable, level: usize, time: usize) -> Vec<u
         Role::Time => time / steps,
         Role::Step => time % steps,
         Role::Level => level,
-        Role::Other | Role::Latitude | Role::Longitude => 0,
+        Role::Other | Role::Row | Role::Column => 0,
     };
     source.layout.roles.iter().map(index).collect()
 }
@@ -107,15 +107,15 @@ impl<'a> Block<'a> {
     /// The field that begins at `place`, in our order and units, missing values as NaN: `[H, W]` into `values`.
     pub fn field(&self, place: &[usize], conversion: Conversion, values: &mut [f32]) -> Result<(), String> {
         let layout = &self.source.layout;
-        let axis = |wanted: Role| layout.roles.iter().position(|role| *role == wanted).ok_or("no horizontal axis");
-        let (latitude, longitude) = (axis(Role::Latitude)?, axis(Role::Longitude)?);
         // distance of neighbours along each dimension of the block
         let mut strides = vec![1; self.count.len()];
         for d in (1..strides.len()).rev() {
             strides[d - 1] = strides[d] * self.count[d];
         }
         let offset: usize = (0..strides.len()).map(|d| (place[d] - self.start[d]) * strides[d]).sum();
-        let strides = (strides[latitude], strides[longitude]);
+        // a list of places has no rows
+        let stride = |wanted: Role| layout.roles.iter().position(|role| *role == wanted).map_or(0, |d| strides[d]);
+        let strides = (stride(Role::Row), stride(Role::Column));
         let decoding = &layout.decoding;
         if let (Numbers::F32(stored), Some(missing), Conversion::NONE) = (&self.stored, decoding.as_it_is(), conversion)
         {

@@ -8,11 +8,8 @@ use super::coordinates::{Coordinates, Time};
 use super::dataset::{Array, Dataset, Isolation};
 use super::units::{self, Conversion, conversion};
 use super::values::Decoding;
-use super::{CfTime, Problem, horizontal, lexicon};
+use super::{CfTime, Problem, lexicon};
 use crate::atmos::{Grid, Level, Variable, known_variable};
-
-/// Larger fields are nobody's yet (1 km global has 0.8e9 points, 0.1° 6.5e6); they would take a gigabyte each.
-const MOST_POINTS: usize = 1 << 28;
 
 /// What a dimension of a data variable is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +17,10 @@ pub(super) enum Role {
     Time,
     Step,
     Level,
-    Latitude,
-    Longitude,
+    /// Of the field: latitude, or y.
+    Row,
+    /// Of the field: longitude, or x, or places one after the other.
+    Column,
     /// Length 1, or of a kind that blocks reading.
     Other,
 }
@@ -79,22 +78,24 @@ impl SourceVariable {
         let Layout { roles, rows, columns, repeated, .. } = &self.layout;
         let mut found = Vec::new();
         if rows.first() > rows.last() {
-            found.push("latitudes from the south".to_owned());
+            found.push("rows from the south".to_owned());
         }
         if columns.windows(2).any(|pair| pair[1] + 1 == pair[0]) {
-            found.push("longitudes westward".to_owned());
+            found.push("columns westward".to_owned());
         } else if columns.first() != Some(&0) {
-            found.push("longitudes from another meridian".to_owned());
+            found.push("columns from another meridian".to_owned());
         }
         if repeated.is_some() {
             found.push("the first meridian repeated at the end".to_owned());
         }
         let place = |wanted: Role| roles.iter().position(|role| *role == wanted);
-        if place(Role::Longitude) < place(Role::Latitude) {
-            found.push("longitude before latitude".to_owned());
+        // a list of places has no rows
+        let rows = place(Role::Row).or(place(Role::Column));
+        if place(Role::Column) < rows {
+            found.push("columns before rows".to_owned());
         }
-        if [Role::Time, Role::Step, Role::Level].into_iter().any(|role| place(role) > place(Role::Latitude)) {
-            found.push("time or level after latitude".to_owned());
+        if [Role::Time, Role::Step, Role::Level].into_iter().any(|role| place(role) > rows) {
+            found.push("time or level after the rows".to_owned());
         }
         found.join(", ")
     }
@@ -119,7 +120,7 @@ pub(super) struct Layout {
 impl Layout {
     /// Whether a dimension of the array is one of the two that a field has.
     pub fn is_horizontal(&self, dimension: usize) -> bool {
-        matches!(self.roles[dimension], Role::Latitude | Role::Longitude)
+        matches!(self.roles[dimension], Role::Row | Role::Column)
     }
 }
 
@@ -182,23 +183,18 @@ fn understand(
     if !array.is_numeric() || array.dimensions.len() < 2 {
         return Ok(None);
     }
-    if let Some(kind) = horizontal::unsupported(dataset, array) {
-        return Err(format!("{kind}; only latitude-longitude grids are read"));
-    }
     if let Some(empty) = array.dimensions.iter().find(|dimension| dimension.length == 0) {
         return Err(format!("dimension {:?} of length 0: no data", empty.name));
     }
     let found = coordinates.of(array)?;
-    let (Some(latitude), Some(longitude)) = (found.latitude, found.longitude) else {
-        return Err(match found.blocked {
-            Some(what) => format!("no latitude and longitude axes; {what}"),
-            None => "no latitude and longitude axes".to_owned(),
-        });
+    let placed = match (found.placement, &found.blocked) {
+        (Some(Ok(placed)), _) => placed,
+        (Some(Err(reason)), Some(what)) if reason.starts_with("no latitude") => {
+            return Err(format!("{reason}; {what}"));
+        }
+        (Some(Err(reason)), _) => return Err(reason),
+        (None, _) => return Ok(None),
     };
-    if latitude.len().saturating_mul(longitude.len()) > MOST_POINTS {
-        return Err(format!("{} × {} points: more than {MOST_POINTS}", latitude.len(), longitude.len()));
-    }
-    let placed = horizontal::place(&latitude, &longitude)?;
     let decoding = Decoding::of(array)?;
     let levels = found.levels.unwrap_or_else(|| vec![Level::Surface]);
     let (times, steps, no_time) = match found.time {

@@ -215,7 +215,7 @@ impl Inventory {
 
     /// Range of the values of a variable over all its levels and times, in our units where it is recognised.
     pub fn range(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Range, Problem> {
-        let ranges = self.ranges(file, variable)?;
+        let ranges = self.ranges_in(&Dataset::open(&file.path, &self.isolation)?, file, variable)?;
         Ok(ranges.into_iter().fold(Range::EMPTY, |all, (_, range)| all.union(range)))
     }
 
@@ -229,14 +229,25 @@ impl Inventory {
         Some(Problem::in_file(&file.path, found, expected).of(&variable.name))
     }
 
-    /// The same as [`Self::range`] for each of its levels.
-    pub fn ranges(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Vec<(Level, Range)>, Problem> {
+    /// Ranges of the values at each level of each variable of a file, in the order of the variables, each as
+    /// [`Self::range`] says. The file is opened once: one that does not answer is waited for once.
+    pub fn ranges(&self, file: &SourceFile) -> Vec<Result<Vec<(Level, Range)>, Problem>> {
+        let dataset = Dataset::open(&file.path, &self.isolation);
+        let ranges = |variable| self.ranges_in(dataset.as_ref().map_err(Clone::clone)?, file, variable);
+        file.variables.iter().map(ranges).collect()
+    }
+
+    fn ranges_in(
+        &self,
+        dataset: &Dataset,
+        file: &SourceFile,
+        variable: &SourceVariable,
+    ) -> Result<Vec<(Level, Range)>, Problem> {
         let conversion = match &variable.recognition {
             Recognition::Known { conversion, .. } => *conversion,
             _ => Conversion::NONE,
         };
-        let dataset = Dataset::open(&file.path, &self.isolation)?;
-        let ranges = field::ranges(&dataset, variable, conversion)
+        let ranges = field::ranges(dataset, variable, conversion)
             .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))?;
         Ok(variable.levels.iter().copied().zip(ranges).collect())
     }

@@ -76,11 +76,6 @@ impl Decoding {
         })
     }
 
-    /// The meaning of one stored number; NaN where it is missing.
-    pub fn decode(&self, stored: f64) -> f64 {
-        self.decoder()(stored)
-    }
-
     /// Single-precision numbers that mean "missing", where that is all there is to decode: neither packing nor limits.
     pub fn as_it_is(&self) -> Option<[f32; 2]> {
         let unlimited = self.valid == (f64::NEG_INFINITY, f64::INFINITY);
@@ -94,7 +89,7 @@ impl Decoding {
         }
     }
 
-    /// The same as [`Self::decode`] for many numbers.
+    /// The meaning of stored numbers; NaN where one is missing.
     pub fn decoder(&self) -> impl Fn(f64) -> f64 + '_ {
         let Self { scale, offset, ref missing, ref unpacked_missing, valid: (low, high), valid_is_unpacked, .. } =
             *self;
@@ -147,7 +142,14 @@ fn same_in_float32(a: f64, b: f64) -> bool {
 
 /// All values of an array, decoded.
 pub fn read_decoded(dataset: &Dataset, array: &Array) -> Result<Vec<f64>, String> {
+    let shape = array.shape();
+    read_decoded_at(dataset, array, &vec![0; shape.len()], &shape)
+}
+
+/// A block of values, decoded, row-major; missing ones are NaN.
+pub fn read_decoded_at(dataset: &Dataset, array: &Array, start: &[usize], count: &[usize]) -> Result<Vec<f64>, String> {
     let decoding = Decoding::of(array)?;
-    let numbers = dataset.read_all(array)?;
-    Ok(each!(&numbers, values => values.iter().map(|value| decoding.decode(value.number())).collect()))
+    let decode = decoding.decoder();
+    let numbers = dataset.read(array, start, count)?;
+    Ok(each!(&numbers, values => values.iter().map(|value| decode(value.number())).collect()))
 }

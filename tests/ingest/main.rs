@@ -11,6 +11,7 @@ use vejr::ingest::{IngestError, Inventory, Isolation, Request};
 
 mod apart;
 mod files;
+mod grids;
 #[path = "../common/python.rs"]
 mod python;
 mod real;

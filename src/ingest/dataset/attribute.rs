@@ -33,6 +33,10 @@ impl Attributes {
         self.0.contains_key(name)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Attribute)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// As text, trimmed; empty where there is none. CF says strings, files hold arrays of them too, and numbers.
     pub fn text(&self, name: &str) -> String {
         match self.get(name) {

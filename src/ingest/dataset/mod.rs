@@ -125,11 +125,6 @@ impl Dataset {
         if numbers.len() == due { Ok(numbers) } else { Err(format!("{} values where {due} are due", numbers.len())) }
     }
 
-    pub fn read_all(&self, array: &Array) -> Result<Numbers, String> {
-        let shape = array.shape();
-        self.read(array, &vec![0; shape.len()], &shape)
-    }
-
     /// The texts of an array that is not numeric.
     pub fn read_texts(&self, array: &Array) -> Result<Vec<String>, String> {
         self.source.read_texts(array)

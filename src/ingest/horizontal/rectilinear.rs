@@ -1,18 +1,7 @@
-//! The horizontal grid of a variable in our order, or the name of a grid that is not read.
+//! Grids of parallels and meridians.
 
-use super::axis;
-use super::dataset::{Array, Dataset};
+use super::Placement;
 use crate::atmos::Grid;
-
-/// A grid, and where each of its rows and columns lies in the file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Placement {
-    pub grid: Grid,
-    pub rows: Vec<usize>,
-    pub columns: Vec<usize>,
-    /// A column of the file that repeats column `.1` of the file after a full turn.
-    pub repeated: Option<(usize, usize)>,
-}
 
 /// Coordinates are often stored as float32.
 const TOLERANCE: f64 = 1e-3;
@@ -71,56 +60,6 @@ pub fn place(latitude: &[f64], longitude: &[f64]) -> Result<Placement, String> {
     let (values, columns): (Vec<f64>, Vec<usize>) = points.into_iter().unzip();
     let grid = Grid::new(ordered, values).map_err(|error| error.to_string())?;
     Ok(Placement { grid, rows, columns, repeated })
-}
-
-/// The kind of grid that a variable is on where it is not one of parallels and meridians, from what CF and the
-/// producers' own attributes say of it.
-pub fn unsupported(dataset: &Dataset, variable: &Array) -> Option<String> {
-    if variable.attributes.contains("mesh") || dataset.attributes.contains("mesh") {
-        return Some("an unstructured mesh (UGRID)".to_owned());
-    }
-    // the extended form names coordinates too: "crs: x y"
-    let mapping = variable.text("grid_mapping");
-    let mapping = mapping.split_whitespace().next().unwrap_or_default().trim_end_matches(':');
-    let mapping = dataset.array(mapping).map(|mapping| mapping.text("grid_mapping_name")).unwrap_or_default();
-    match mapping.as_str() {
-        "" | "latitude_longitude" => {}
-        "rotated_latitude_longitude" => return Some("a rotated-pole grid".to_owned()),
-        name if name.contains("reduced") => return Some("a reduced Gaussian grid".to_owned()),
-        name => return Some(format!("a projected grid ({name})")),
-    }
-    let south_north = dataset.dimensions.iter().any(|dimension| dimension.name == "south_north");
-    if dataset.attributes.contains("MAP_PROJ") && south_north {
-        return Some("a projected grid (WRF)".to_owned());
-    }
-    for dimension in &variable.dimensions {
-        let coordinate = dataset.array(&dimension.name);
-        let standard_name = coordinate.map(|coordinate| coordinate.text("standard_name")).unwrap_or_default();
-        if let Some(kind) = axis::projected(&standard_name) {
-            return Some(kind.to_owned());
-        }
-    }
-    let named = variable.text("coordinates");
-    let horizontal = |other: &&Array| {
-        let name = other.name.to_lowercase();
-        ["latitude", "longitude"].contains(&other.text("standard_name").as_str())
-            || name.starts_with("lat")
-            || name.starts_with("lon")
-    };
-    let candidates: Vec<&Array> = dataset
-        .arrays
-        .iter()
-        .filter(|other| horizontal(other) && other.name != variable.name)
-        .filter(|other| named.split_whitespace().any(|name| name == other.name) || named.is_empty())
-        .filter(|other| other.lies_along(variable))
-        .collect();
-    if candidates.iter().any(|other| other.dimensions.len() >= 2) {
-        return Some("a curvilinear grid (two-dimensional latitude and longitude)".to_owned());
-    }
-    let lines: Vec<&str> =
-        candidates.iter().filter_map(|other| Some(other.dimensions.first()?.name.as_str())).collect();
-    let shared = lines.len() > 1 && lines.windows(2).all(|pair| pair[0] == pair[1]);
-    shared.then(|| format!("an unstructured or reduced grid (latitude and longitude along {:?})", lines[0]))
 }
 
 #[cfg(test)]
