@@ -206,10 +206,8 @@ impl<'f> Coordinates<'f> {
     /// Valid times in a table of base times and steps, where a variable has one: it says more than its axes.
     fn time_table(&self, variable: &Array, found: &mut Found, time: &mut TimeAxes) {
         let is_table = |other: &&Array| {
-            other.name != variable.name
-                && other.dimensions.len() == 2
-                && other.lies_along(variable)
-                && other.is_numeric()
+            let is_time = other.is_numeric() && calendar::is_time_units(&other.text("units"));
+            is_time && other.name != variable.name && other.dimensions.len() == 2 && other.lies_along(variable)
         };
         let listed = variable.text("coordinates");
         let named = |other: &Array| listed.split_whitespace().any(|name| name == other.name);

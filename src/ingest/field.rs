@@ -216,7 +216,7 @@ pub(super) fn missing(values: &[f32], grid: &Grid) -> Option<(String, String)> {
     let first = values.iter().position(|value| !value.is_finite())?;
     let missing = values.iter().filter(|value| !value.is_finite()).count();
     let (row, column) = (first / grid.shape().1, first % grid.shape().1);
-    let (latitude, longitude) = (grid.latitude()[row], grid.longitude()[column]);
+    let (latitude, longitude) = grid.place(row, column);
     let found =
         format!("{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E", values.len());
     Some((found, "a complete field".to_owned()))

@@ -144,7 +144,7 @@ impl SourceFile {
         let mut coordinates = Coordinates::new(&dataset);
         let data: Vec<&Array> = dataset.arrays.iter().filter(|array| !coordinates.contains(&array.name)).collect();
         for array in data {
-            match understand(&dataset, array, &mut coordinates) {
+            match understand(array, &mut coordinates) {
                 Ok(Some(understood)) => source.variables.push(understood),
                 Ok(None) => {}
                 Err(reason) => source.unread.push((array.name.clone(), reason)),
@@ -172,11 +172,7 @@ impl SourceFile {
 }
 
 /// `None`: not data (a character array, a scalar, a table of bounds).
-fn understand(
-    dataset: &Dataset,
-    array: &Array,
-    coordinates: &mut Coordinates<'_>,
-) -> Result<Option<SourceVariable>, String> {
+fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option<SourceVariable>, String> {
     if let Some(reason) = &array.unreadable {
         return Err(reason.clone());
     }

@@ -11,7 +11,10 @@ fn window(field: &Array2<f32>, footprint: &Footprint) -> Array2<f32> {
 }
 
 fn field(grid: &Grid, value: impl Fn(f64, f64) -> f64) -> Array2<f32> {
-    Array2::from_shape_fn(grid.shape(), |(row, column)| value(grid.latitude()[row], grid.longitude()[column]) as f32)
+    Array2::from_shape_fn(grid.shape(), |(row, column)| {
+        let (latitude, longitude) = grid.place(row, column);
+        value(latitude, longitude) as f32
+    })
 }
 
 fn regular(first: f64, last: f64, rows: usize, columns: usize) -> Grid {

@@ -125,7 +125,7 @@ fn every_order_of_axes_gives_the_same_field() {
                 let analysis = draft.read(T500, &[NOON]).unwrap();
                 assert_eq!(values(&analysis, "t", T500[0].1), expected, "{latitude:?} {longitude:?} {order:?}");
                 assert_eq!(analysis.grid().shape(), (3, 4));
-                assert_eq!(analysis.grid().longitude(), [0.0, 90.0, 180.0, 270.0]);
+                assert_eq!(analysis.grid().rectilinear().unwrap().1, [0.0, 90.0, 180.0, 270.0]);
             }
         }
     }
