@@ -56,8 +56,9 @@ fn write_analysis(path: &Path, samples: &[Sample<'_>]) {
         variable.put_values(values, ..).unwrap();
     };
     coordinate("time", "hours since 2026-11-23", &[6.0]);
-    coordinate("latitude", "degrees_north", package.grid().latitude());
-    coordinate("longitude", "degrees_east", package.grid().longitude());
+    let (latitude, longitude) = package.grid().rectilinear().unwrap();
+    coordinate("latitude", "degrees_north", latitude);
+    coordinate("longitude", "degrees_east", longitude);
     for (i, sample) in samples.iter().enumerate() {
         let level = format!("level{i}");
         file.add_dimension(&level, sample.levels.len()).unwrap();

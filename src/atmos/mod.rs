@@ -20,7 +20,7 @@ mod variable;
 
 pub use analysis::{Analysis, FieldKey};
 pub use field::{Field, FieldError};
-pub use grid::{Grid, GridError, GridKind};
+pub use grid::{Axes, Between, Coordinates, Grid, GridError, GridKind};
 pub use level::{Level, LevelParseError};
 pub use projection::{
     Attribute, Attributes, DEFAULT_EARTH_RADIUS, Earth, Method, Projection, ProjectionError, TrueScale,

@@ -111,7 +111,7 @@ fn describe(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable,
     problems.extend(all.and_then(|range| inventory.implausible(file, variable, range)));
     let range_json = |range: Range| json!({ "low": finite(range.low), "high": finite(range.high), "valid": range.valid, "total": range.total });
     let (h, w) = variable.grid.shape();
-    let (latitude, longitude) = (variable.grid.latitude(), variable.grid.longitude());
+    let [west, south, east, north] = variable.grid.bounds();
     let levels: Vec<String> =
         variable.levels.iter().filter(|level| **level != Level::Surface).map(ToString::to_string).collect();
     json!({
@@ -126,7 +126,7 @@ fn describe(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable,
         "times": variable.times.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "grid": {
             "text": variable.grid.to_string(), "rows": h, "columns": w, "order_found": variable.order_found(),
-            "north": latitude[0], "south": latitude[h - 1], "west": longitude[0], "east": longitude[w - 1],
+            "north": north, "south": south, "west": west, "east": east,
         },
         "range": all.map(range_json),
         "range_by_level": ranges.iter().map(|(level, range)| json!({ "level": level.to_string(), "range": range_json(*range) })).collect::<Vec<_>>(),

@@ -47,7 +47,7 @@ pub fn check_plausible(fields: &[Field], layout: &ChannelLayout) -> Vec<Implausi
                 units: channel.variable.units.to_string(),
                 valid_time: field.valid_time(),
                 value,
-                place: (field.grid().latitude()[row], field.grid().longitude()[column]),
+                place: field.grid().place(row, column),
                 count,
                 expected: channel.plausible,
             });

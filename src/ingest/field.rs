@@ -139,7 +139,7 @@ pub(super) fn implausible(
 ) -> Option<(String, String)> {
     if let Some((row, column)) = values.indexed_iter().find(|(_, value)| !value.is_finite()).map(|(place, _)| place) {
         let missing = values.iter().filter(|value| !value.is_finite()).count();
-        let (latitude, longitude) = (grid.latitude()[row], grid.longitude()[column]);
+        let (latitude, longitude) = grid.place(row, column);
         let found =
             format!("{missing} of {} values missing, the first at {latitude:.2} °N {longitude:.2} °E", values.len());
         return Some((found, "a complete field".to_owned()));

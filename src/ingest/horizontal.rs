@@ -134,7 +134,7 @@ mod tests {
 
     fn longitudes(values: &[f64]) -> (Vec<f64>, Vec<usize>) {
         let placed = place(&LATITUDE, values).unwrap();
-        (placed.grid.longitude().to_vec(), placed.columns)
+        (placed.grid.rectilinear().unwrap().1.to_vec(), placed.columns)
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn latitudes_run_from_the_north() {
         let placed = place(&LATITUDE, &[0.0]).unwrap();
-        assert_eq!((placed.grid.latitude(), placed.rows), (&[10.0, 0.0, -10.0][..], vec![2, 1, 0]));
+        assert_eq!((placed.grid.rectilinear().unwrap().0, placed.rows), (&[10.0, 0.0, -10.0][..], vec![2, 1, 0]));
         assert_eq!(place(&[10.0, 0.0], &[0.0]).unwrap().rows, [0, 1]);
     }
 

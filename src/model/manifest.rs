@@ -21,9 +21,13 @@
 //! [arch]                           # the hyperparameters of the architecture
 //!
 //! [grid]
-//! kind = "gaussian"                # latlon | gaussian | rectilinear
+//! kind = "gaussian"                # latlon | gaussian | rectilinear | projected
 //! latitude = [87.16, …]            # degrees north, north to south
 //! longitude = { first = 0.0, step = 3.75, count = 96 }
+//!                                  # instead, where projected: CF grid mapping; y falling and x rising, in m
+//! projection = { grid_mapping_name = "lambert_conformal_conic", standard_parallel = 56.7, … }
+//! y = { first = 5e5, step = -2500, count = 589 }
+//! x = { first = -1e6, step = 2500, count = 789 }
 //!
 //! [[channel]]                      # in the network's order
 //! name = "t"
@@ -50,7 +54,7 @@
 use serde::Deserialize;
 
 use super::{Channel, ChannelLayout, ProblemList, Role};
-use crate::atmos::{Grid, GridKind, LeadTime, Level, Variable, known_variable};
+use crate::atmos::{Attributes, Grid, GridKind, LeadTime, Level, Projection, Variable, known_variable};
 
 /// Whether the network's output is the next state, or its difference to the present one in units of `diff_std`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -114,12 +118,17 @@ pub struct ParitySection {
     pub tolerance: f64,
 }
 
+/// `latitude` and `longitude`, or of a projected grid `projection`, `y` and `x`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridSection {
     pub kind: String,
-    pub latitude: AxisSection,
-    pub longitude: AxisSection,
+    pub latitude: Option<AxisSection>,
+    pub longitude: Option<AxisSection>,
+    /// Attributes of a CF grid mapping.
+    pub projection: Option<Attributes>,
+    pub y: Option<AxisSection>,
+    pub x: Option<AxisSection>,
 }
 
 /// Values one by one, or equally spaced.
@@ -332,17 +341,23 @@ impl GridSection {
             "latlon" => Some(GridKind::LatLon),
             "gaussian" => Some(GridKind::Gaussian),
             "rectilinear" => Some(GridKind::Rectilinear),
+            "projected" => return self.projected(problems),
             other => {
                 problems.add(
                     "model.toml: [grid] kind",
                     format!("{other:?}"),
-                    "\"latlon\", \"gaussian\" or \"rectilinear\"",
+                    "\"latlon\", \"gaussian\", \"rectilinear\" or \"projected\"",
                 );
                 None
             }
         };
-        let latitude = self.latitude.values("latitude", problems)?;
-        let longitude = self.longitude.values("longitude", problems)?;
+        if self.projection.is_some() || self.y.is_some() || self.x.is_some() {
+            let expected = "latitude and longitude alone; projection, y and x are for kind \"projected\"";
+            problems.add("model.toml: [grid]", format!("kind {:?} with a projection", self.kind), expected);
+        }
+        let latitude = axis_values(self.latitude.as_ref(), "latitude", problems);
+        let longitude = axis_values(self.longitude.as_ref(), "longitude", problems);
+        let (latitude, longitude) = latitude.zip(longitude)?;
         match Grid::new(latitude, longitude) {
             Err(error) => {
                 problems.add(
@@ -364,6 +379,35 @@ impl GridSection {
             }
         }
     }
+
+    fn projected(&self, problems: &mut ProblemList) -> Option<Grid> {
+        if self.latitude.is_some() || self.longitude.is_some() {
+            let expected = "projection, y and x alone: latitudes and longitudes follow from them";
+            problems.add("model.toml: [grid]", "a projected grid with latitude or longitude", expected);
+        }
+        let (y, x) = (axis_values(self.y.as_ref(), "y", problems), axis_values(self.x.as_ref(), "x", problems));
+        let Some(attributes) = &self.projection else {
+            problems.add("model.toml: [grid] projection", "nothing", "the attributes of a CF grid mapping");
+            return None;
+        };
+        let projection = Projection::from_cf(attributes).map_err(|error| {
+            problems.add("model.toml: [grid] projection", error.to_string(), "a CF grid mapping");
+        });
+        let (y, x) = y.zip(x)?;
+        let grid = Grid::projected(projection.ok()?, y, x).map_err(|error| {
+            let expected = "y falling from the north, x rising eastward, in m (degrees for a rotated pole)";
+            problems.add("model.toml: [grid]", error.to_string(), expected);
+        });
+        grid.ok()
+    }
+}
+
+fn axis_values(axis: Option<&AxisSection>, name: &str, problems: &mut ProblemList) -> Option<Vec<f64>> {
+    let Some(axis) = axis else {
+        problems.add(format!("model.toml: [grid] {name}"), "nothing", "a list, or { first, step, count }");
+        return None;
+    };
+    axis.values(name, problems)
 }
 
 impl AxisSection {

@@ -55,14 +55,14 @@ pub struct Score {
 /// Collects comparisons, and tells their scores.
 #[derive(Debug, Clone)]
 pub struct Verification {
-    /// Weight of each point by row; over all points they sum to 1.
-    row_weights: Vec<f64>,
+    /// Weight of each point, `[H, W]`; they sum to 1.
+    weights: Array2<f64>,
     cells: BTreeMap<Cell, Sums>,
 }
 
 impl Verification {
     pub fn new(grid: &Grid) -> Self {
-        Self { row_weights: grid.row_weights(), cells: BTreeMap::new() }
+        Self { weights: grid.cell_weights(), cells: BTreeMap::new() }
     }
 
     /// Adds one comparison. Points where any of the fields is missing (NaN) are left out, with their weight.
@@ -70,26 +70,23 @@ impl Verification {
         let mut weights = 0.0;
         // means of: error, error², persistence error², anomalies f and a, their squares and product
         let [mut e, mut e2, mut p2, mut f, mut a, mut ff, mut aa, mut fa] = [0.0; 8];
-        for (row, &weight) in self.row_weights.iter().enumerate() {
-            for column in 0..pair.truth.ncols() {
-                let at = [row, column];
-                let (forecast, truth) = (f64::from(pair.forecast[at]), f64::from(pair.truth[at]));
-                let initial = f64::from(pair.initial[at]);
-                let climate = pair.climatology.map_or(0.0, |field| f64::from(field[at]));
-                if !(forecast + truth + initial + climate).is_finite() {
-                    continue;
-                }
-                weights += weight;
-                e += weight * (forecast - truth);
-                e2 += weight * (forecast - truth).powi(2);
-                p2 += weight * (initial - truth).powi(2);
-                let (anomaly_f, anomaly_a) = (forecast - climate, truth - climate);
-                f += weight * anomaly_f;
-                a += weight * anomaly_a;
-                ff += weight * anomaly_f * anomaly_f;
-                aa += weight * anomaly_a * anomaly_a;
-                fa += weight * anomaly_f * anomaly_a;
+        for (at, &weight) in self.weights.indexed_iter() {
+            let (forecast, truth) = (f64::from(pair.forecast[at]), f64::from(pair.truth[at]));
+            let initial = f64::from(pair.initial[at]);
+            let climate = pair.climatology.map_or(0.0, |field| f64::from(field[at]));
+            if !(forecast + truth + initial + climate).is_finite() {
+                continue;
             }
+            weights += weight;
+            e += weight * (forecast - truth);
+            e2 += weight * (forecast - truth).powi(2);
+            p2 += weight * (initial - truth).powi(2);
+            let (anomaly_f, anomaly_a) = (forecast - climate, truth - climate);
+            f += weight * anomaly_f;
+            a += weight * anomaly_a;
+            ff += weight * anomaly_f * anomaly_f;
+            aa += weight * anomaly_a * anomaly_a;
+            fa += weight * anomaly_f * anomaly_a;
         }
         if weights <= 0.0 {
             return;

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::catalog::Forecast;
 use super::error::{Error, Violation};
 use super::select::Column;
-use crate::tile::{Columns, Footprint, nearest_point};
+use crate::tile::{Columns, Footprint};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
@@ -57,8 +57,9 @@ pub async fn series(
     };
     match interpolation {
         Interpolation::Nearest => {
-            let (row, col) = nearest_point(grid, place.latitude, place.longitude).ok_or_else(outside)?;
-            let place = Place { latitude: grid.latitude()[row], longitude: grid.longitude()[col] };
+            let (row, col) = grid.nearest(place.latitude, place.longitude).ok_or_else(outside)?;
+            let (latitude, longitude) = grid.place(row, col);
+            let place = Place { latitude, longitude };
             let values = read(forecast, column, row..row + 1, Columns { start: col, count: 1 }).await?;
             Ok(Series { place, values: values.into_iter().flatten().collect() })
         }

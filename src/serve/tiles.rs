@@ -41,7 +41,14 @@ pub async fn render(
     tile: TileId,
     format: Format,
 ) -> Result<Bytes, Error> {
-    let footprint = Footprint::of_tile(&forecast.reader.spec().grid, tile);
+    let grid = forecast.reader.spec().grid.clone();
+    let footprint = match grid.rectilinear() {
+        Some(_) => Footprint::of_tile(&grid, tile),
+        // one projection per pixel
+        None => tokio::task::spawn_blocking(move || Footprint::of_tile(&grid, tile))
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))?,
+    };
     let window = match &footprint {
         Some(footprint) => state.blocks.window(forecast, selection, footprint.rows(), footprint.columns()).await?,
         None => Array2::zeros((0, 0)),

@@ -21,6 +21,8 @@ pub(super) struct VariableArray {
     location: Location,
     name: String,
     has_levels: bool,
+    /// Points have no rows.
+    has_rows: bool,
 }
 
 /// Which object: its place along the lead times and the rows, in objects, and the index of its level.
@@ -43,6 +45,7 @@ impl VariableArray {
             location: location.clone(),
             name: output.variable.name.to_string(),
             has_levels: metadata::has_levels(output),
+            has_rows: spec.grid.dimensions().len() > 1,
         })
     }
 
@@ -53,10 +56,9 @@ impl VariableArray {
 
     fn path(&self, index: ObjectIndex) -> Path {
         let ObjectIndex { lead, level, band } = index;
-        Path::from(match self.has_levels {
-            true => format!("{}/c/0/{lead}/{level}/{band}/0", self.name),
-            false => format!("{}/c/0/{lead}/{band}/0", self.name),
-        })
+        let level = if self.has_levels { format!("/{level}") } else { String::new() };
+        let band = if self.has_rows { format!("/{band}") } else { String::new() };
+        Path::from(format!("{}/c/0/{lead}{level}{band}/0", self.name))
     }
 
     /// Writes one object. `values` are `[leads, rows, columns]` from its first corner on, fewer than it holds at the edges.

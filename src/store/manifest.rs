@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+use ndarray::Array2;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, UpdateVersion};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::spec::{Encoding, ForecastSpec, Output};
 use super::{Location, StoreError};
-use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, Variable};
+use crate::atmos::{Attributes, Axes, Grid, GridKind, LeadTime, Level, Projection, ReferenceTime, Variable};
 
 /// Name of the manifest, beside the arrays.
 pub(super) const MANIFEST_FILE: &str = "forecast.json";
@@ -57,11 +58,80 @@ pub struct Manifest {
     pub series: bool,
     pub lead_seconds: Vec<i64>,
     pub encoding: Encoding,
+    /// Of grids whose rows are parallels; empty for others.
+    #[serde(default)]
     pub latitude: Vec<f64>,
+    #[serde(default)]
     pub longitude: Vec<f64>,
+    /// Of all other grids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid: Option<GridRecord>,
     pub outputs: Vec<OutputRecord>,
     pub restart_states: usize,
     pub provenance: Map<String, Value>,
+}
+
+/// A grid other than of parallels and meridians, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum GridRecord {
+    Projected {
+        /// Attributes of the CF grid mapping.
+        projection: Attributes,
+        y: Vec<f64>,
+        x: Vec<f64>,
+    },
+    Curvilinear {
+        /// `[H, W]`, row-major.
+        rows: usize,
+        latitude: Vec<f64>,
+        longitude: Vec<f64>,
+    },
+    Points {
+        latitude: Vec<f64>,
+        longitude: Vec<f64>,
+    },
+}
+
+impl GridRecord {
+    /// `None` for parallels and meridians.
+    fn of(grid: &Grid) -> Option<Self> {
+        let places = || {
+            let places = grid.coordinates();
+            (places.latitude.iter().copied().collect(), places.longitude.iter().copied().collect())
+        };
+        match grid.axes() {
+            Axes::Rectilinear { .. } => None,
+            Axes::Projected { projection, y, x } => {
+                let projection = projection.cf_attributes().into_iter().map(|(name, value)| (name.to_owned(), value));
+                Some(Self::Projected { projection: projection.collect(), y: y.to_vec(), x: x.to_vec() })
+            }
+            Axes::None => {
+                let (latitude, longitude) = places();
+                Some(match grid.kind() {
+                    GridKind::Points => Self::Points { latitude, longitude },
+                    _ => Self::Curvilinear { rows: grid.shape().0, latitude, longitude },
+                })
+            }
+        }
+    }
+
+    fn grid(&self) -> Result<Grid, String> {
+        let grid = match self {
+            Self::Projected { projection, y, x } => {
+                let projection = Projection::from_cf(projection).map_err(|error| error.to_string())?;
+                Grid::projected(projection, y.clone(), x.clone())
+            }
+            Self::Curvilinear { rows, latitude, longitude } => {
+                let shape = (*rows, latitude.len() / (*rows).max(1));
+                let field = |values: &[f64]| Array2::from_shape_vec(shape, values.to_vec());
+                let latitude = field(latitude).map_err(|error| error.to_string())?;
+                Grid::curvilinear(latitude, field(longitude).map_err(|error| error.to_string())?)
+            }
+            Self::Points { latitude, longitude } => Grid::points(latitude.clone(), longitude.clone()),
+        };
+        grid.map_err(|error| error.to_string())
+    }
 }
 
 /// An [`Output`] as it is stored.
@@ -94,8 +164,9 @@ impl Manifest {
             series: false,
             lead_seconds: spec.lead_times.iter().map(|lead| lead.seconds()).collect(),
             encoding: spec.encoding,
-            latitude: spec.grid.latitude().to_vec(),
-            longitude: spec.grid.longitude().to_vec(),
+            latitude: spec.grid.rectilinear().map_or_else(Vec::new, |(latitude, _)| latitude.to_vec()),
+            longitude: spec.grid.rectilinear().map_or_else(Vec::new, |(_, longitude)| longitude.to_vec()),
+            grid: GridRecord::of(&spec.grid),
             outputs: spec
                 .outputs
                 .iter()
@@ -156,14 +227,22 @@ impl Manifest {
             && self.encoding == other.encoding
             && self.latitude == other.latitude
             && self.longitude == other.longitude
+            && self.grid == other.grid
             && self.outputs == other.outputs
+    }
+
+    /// Where the points of its fields are; the error says why the manifest describes no grid.
+    pub fn grid(&self) -> Result<Grid, String> {
+        match &self.grid {
+            Some(record) => record.grid(),
+            None => Grid::new(self.latitude.clone(), self.longitude.clone()).map_err(|error| error.to_string()),
+        }
     }
 
     /// What the forecast holds.
     pub(super) fn spec(&self, object: &str) -> Result<ForecastSpec, StoreError> {
         let corrupt = |reason: String| StoreError::Corrupt { object: object.to_owned(), reason };
-        let grid =
-            Grid::new(self.latitude.clone(), self.longitude.clone()).map_err(|error| corrupt(error.to_string()))?;
+        let grid = self.grid().map_err(corrupt)?;
         let outputs = self.outputs.iter().map(|record| {
             let levels = record.levels.iter().map(|level| level.parse::<Level>()).collect::<Result<Vec<_>, _>>();
             Ok(Output {

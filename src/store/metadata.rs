@@ -9,10 +9,7 @@ use serde_json::{Map, Value, json};
 use super::packing::{Packing, Width};
 use super::shard::{self, Shape};
 use super::spec::{Encoding, ForecastSpec, Output};
-use crate::atmos::Level;
-
-/// IFS and most NWP models compute on a sphere of this radius, in m.
-const EARTH_RADIUS: f64 = 6_371_229.0;
+use crate::atmos::{Attribute, Axes, DEFAULT_EARTH_RADIUS, Grid, Level};
 
 /// Which of the two copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +30,17 @@ pub(super) fn has_levels(output: &Output) -> bool {
     output.levels.iter().any(|level| level.dimension().is_some())
 }
 
-/// Metadata of a variable's array, `[reference_time, lead_time, level?, H, W]`.
+/// The part of an array's shape that is the grid's: rows and columns, or of points, which have one row, their number.
+fn horizontal(grid: &Grid, rows: usize, columns: usize) -> impl Iterator<Item = usize> {
+    (grid.dimensions().len() > 1).then_some(rows).into_iter().chain([columns])
+}
+
+/// Metadata of a variable's array, `[reference_time, lead_time, level?, H, W]`, or `[…, N]` for points.
 fn variable_document(spec: &ForecastSpec, output: &Output, vertical: Option<&str>, copy: Copy) -> Value {
     let with_levels = |leads: usize, levels: usize, rows: usize, columns: usize| -> Vec<u64> {
         let levels = has_levels(output).then_some(levels);
-        [1, leads].into_iter().chain(levels).chain([rows, columns]).map(|n| n as u64).collect()
+        let horizontal = horizontal(&spec.grid, rows, columns);
+        [1, leads].into_iter().chain(levels).chain(horizontal).map(|n| n as u64).collect()
     };
     let (h, w) = spec.grid.shape();
     let shape = with_levels(spec.lead_times.len(), output.levels.len(), h, w);
@@ -53,17 +56,17 @@ fn variable_document(spec: &ForecastSpec, output: &Output, vertical: Option<&str
         },
     };
     let sharding = shard::sharding_document(packing, &chunk);
-    let [y, x] = spec.grid.dimensions();
     let mut dimensions = vec!["reference_time", "lead_time"];
     dimensions.extend(vertical);
-    dimensions.extend([y, x]);
+    dimensions.extend(spec.grid.dimensions());
     let mut attributes = attributes(&[
         ("standard_name", &output.variable.standard_name),
         ("long_name", &output.variable.long_name),
         ("units", &output.variable.units),
     ]);
     attributes.insert("grid_mapping".into(), json!("crs"));
-    attributes.insert("coordinates".into(), json!("valid_time"));
+    let auxiliary = if spec.grid.rectilinear().is_some() { "valid_time" } else { "valid_time latitude longitude" };
+    attributes.insert("coordinates".into(), json!(auxiliary));
     if let Some(packing) = packing {
         attributes.insert("scale_factor".into(), json!(packing.scale));
         attributes.insert("add_offset".into(), json!(packing.offset));
@@ -171,20 +174,10 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
         integer(&valid),
         instant("time", "time that the values are valid for"),
     );
-    let [y, x] = spec.grid.dimensions();
-    let axis = |standard: &str, units: &str, axis: &str| {
-        attributes(&[("standard_name", standard), ("long_name", standard), ("units", units), ("axis", axis)])
-    };
-    let (latitude, longitude) = (spec.grid.latitude(), spec.grid.longitude());
-    add("latitude", "float64", &[y], &[latitude.len() as u64], float(latitude), axis("latitude", "degrees_north", "Y"));
-    add(
-        "longitude",
-        "float64",
-        &[x],
-        &[longitude.len() as u64],
-        float(longitude),
-        axis("longitude", "degrees_east", "X"),
-    );
+    for coordinate in grid_coordinates(&spec.grid) {
+        let Coordinate { name, dimensions, shape, values, attributes } = coordinate;
+        add(name, "float64", dimensions, &shape, float(&values), attributes);
+    }
     let verticals = vertical_dimensions(spec);
     for (output, vertical) in spec.outputs.iter().zip(&verticals) {
         if let (Some(name), Some(level)) = (vertical, output.levels.first()) {
@@ -192,12 +185,7 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
             add(name, "float64", &[name], &[values.len() as u64], float(&values), vertical_attributes(level));
         }
     }
-    let crs = Map::from_iter([
-        ("grid_mapping_name".to_owned(), json!("latitude_longitude")),
-        ("earth_radius".to_owned(), json!(EARTH_RADIUS)),
-        ("longitude_of_prime_meridian".to_owned(), json!(0.0)),
-    ]);
-    add("crs", "int64", &[], &[], integer(&[0]), crs);
+    add("crs", "int64", &[], &[], integer(&[0]), grid_mapping(&spec.grid));
 
     for (output, vertical) in spec.outputs.iter().zip(&verticals) {
         let document = variable_document(spec, output, vertical.as_deref(), copy);
@@ -218,6 +206,74 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
         "consolidated_metadata": { "kind": "inline", "must_understand": false, "metadata": consolidated },
     });
     Documents { arrays, coordinates, group }
+}
+
+/// A coordinate of the grid.
+struct Coordinate {
+    name: &'static str,
+    dimensions: &'static [&'static str],
+    shape: Vec<u64>,
+    values: Vec<f64>,
+    attributes: Map<String, Value>,
+}
+
+/// The axes; latitude and longitude always, of every point where they are no axes.
+fn grid_coordinates(grid: &Grid) -> Vec<Coordinate> {
+    let dimensions = grid.dimensions();
+    let describe = |standard: &str, units: &str, axis: &str| {
+        attributes(&[("standard_name", standard), ("long_name", standard), ("units", units), ("axis", axis)])
+    };
+    let along = |index: usize, name, values: &[f64], attributes| Coordinate {
+        name,
+        dimensions: &dimensions[index..=index],
+        shape: vec![values.len() as u64],
+        values: values.to_vec(),
+        attributes,
+    };
+    let mut coordinates = match grid.axes() {
+        Axes::Rectilinear { latitude, longitude } => {
+            return vec![
+                along(0, "latitude", latitude, describe("latitude", "degrees_north", "Y")),
+                along(1, "longitude", longitude, describe("longitude", "degrees_east", "X")),
+            ];
+        }
+        Axes::Projected { projection, y, x } => {
+            let (names, units) = match projection.is_angular() {
+                true => (["grid_latitude", "grid_longitude"], "degrees"),
+                false => (["projection_y_coordinate", "projection_x_coordinate"], "m"),
+            };
+            vec![along(0, "yc", y, describe(names[0], units, "Y")), along(1, "xc", x, describe(names[1], units, "X"))]
+        }
+        Axes::None => Vec::new(),
+    };
+    let (h, w) = grid.shape();
+    let places = grid.coordinates();
+    let two = [("latitude", "degrees_north", &places.latitude), ("longitude", "degrees_east", &places.longitude)];
+    coordinates.extend(two.map(|(name, units, values)| Coordinate {
+        name,
+        dimensions,
+        shape: horizontal(grid, h, w).map(|n| n as u64).collect(),
+        values: values.iter().copied().collect(),
+        attributes: describe(name, units, ""),
+    }));
+    coordinates
+}
+
+/// Attributes of the grid mapping; of grids without a projection the sphere that most models compute on.
+fn grid_mapping(grid: &Grid) -> Map<String, Value> {
+    let Some(projection) = grid.projection() else {
+        return Map::from_iter([
+            ("grid_mapping_name".to_owned(), json!("latitude_longitude")),
+            ("earth_radius".to_owned(), json!(DEFAULT_EARTH_RADIUS)),
+            ("longitude_of_prime_meridian".to_owned(), json!(0.0)),
+        ]);
+    };
+    let value = |attribute| match attribute {
+        Attribute::Number(number) => json!(number),
+        Attribute::Numbers(numbers) => json!(numbers),
+        Attribute::Text(text) => json!(text),
+    };
+    projection.cf_attributes().into_iter().map(|(name, attribute)| (name.to_owned(), value(attribute))).collect()
 }
 
 fn vertical_attributes(level: &Level) -> Map<String, Value> {

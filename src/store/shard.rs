@@ -44,20 +44,24 @@ impl Shape {
     pub fn of(spec: &ForecastSpec, copy: Copy) -> Self {
         let (h, w) = spec.grid.shape();
         let whole = |n: usize, chunk: usize| n.div_ceil(chunk) * chunk;
+        // points have one row, and chunks as large as a square of columns
+        let side = |chunk: usize| if spec.grid.dimensions().len() > 1 { (chunk, chunk) } else { (1, chunk * chunk) };
         match copy {
             Copy::Map => {
                 // evenly: 721 rows are 8 × 91, not 7 × 96 + 49
-                let split = |n: usize| n.div_ceil(n.div_ceil(MAP_CHUNK));
-                let (chunk_rows, chunk_columns) = (split(h), split(w));
+                let split = |n: usize, chunk: usize| n.div_ceil(n.div_ceil(chunk));
+                let (chunk_rows, chunk_columns) = side(MAP_CHUNK);
+                let (chunk_rows, chunk_columns) = (split(h, chunk_rows), split(w, chunk_columns));
                 let (rows, columns) = (whole(h, chunk_rows), whole(w, chunk_columns));
                 Self { leads: 1, rows, columns, chunk_rows, chunk_columns }
             }
             Copy::Series => {
                 let leads = spec.lead_times.len().min(SERIES_LEADS);
-                let columns = whole(w, SERIES_CHUNK);
-                let band = SERIES_VALUES / (leads * columns) / SERIES_CHUNK * SERIES_CHUNK;
-                let rows = whole(h, SERIES_CHUNK).min(band.max(SERIES_CHUNK));
-                Self { leads, rows, columns, chunk_rows: SERIES_CHUNK, chunk_columns: SERIES_CHUNK }
+                let (chunk_rows, chunk_columns) = side(SERIES_CHUNK);
+                let columns = whole(w, chunk_columns);
+                let band = SERIES_VALUES / (leads * columns) / chunk_rows * chunk_rows;
+                let rows = whole(h, chunk_rows).min(band.max(chunk_rows));
+                Self { leads, rows, columns, chunk_rows, chunk_columns }
             }
         }
     }

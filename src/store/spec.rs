@@ -69,12 +69,15 @@ pub struct ForecastSpec {
 }
 
 /// Names that the group uses itself, beside those of vertical dimensions.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 11] = [
     "reference_time",
     "lead_time",
     "valid_time",
     "latitude",
     "longitude",
+    "yc",
+    "xc",
+    "grid_index",
     "crs",
     super::series::FOLDER,
     super::restart::FOLDER,

@@ -1,17 +1,16 @@
 //! What a tile needs of a grid, and how its pixels blend from it.
 //!
-//! Bilinear between grid points, on the sphere's own coordinates. Columns wrap where the grid goes round; rows poleward
-//! of a global grid's outermost one take that one; pixels outside a regional grid are missing.
+//! Bilinear between grid points: of parallels and meridians on the sphere's own coordinates, of a projection on its plane.
+//! Columns wrap where the grid goes round; rows poleward of a global grid's outermost one take that one; pixels outside a
+//! regional grid are missing. Of grids without axes every pixel takes the nearest point.
 
 use std::ops::Range;
 
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use super::mercator::{TILE_SIZE, TileId};
-use crate::atmos::Grid;
-
-/// Rounding of coordinates that were stored as float32 must not cut off a regional grid's outermost points.
-const EDGE_TOLERANCE: f64 = 1e-4;
+use crate::atmos::{Between, Grid};
 
 /// Blend of two neighbours along one axis, as offsets into the window; `None` outside the grid.
 type Blend = Option<(usize, usize, f32)>;
@@ -43,9 +42,19 @@ pub struct Window {
 pub struct Footprint {
     rows: Range<usize>,
     columns: Columns,
-    row_blends: Vec<Blend>,
-    column_blends: Vec<Blend>,
+    blends: Blends,
 }
+
+#[derive(Debug, Clone)]
+enum Blends {
+    /// One for each parallel and one for each meridian: where those are the grid's rows and columns.
+    Lines { rows: Vec<Blend>, columns: Vec<Blend> },
+    /// Rows and columns for each parallel × meridian, row-major: on every other grid.
+    Points(Vec<Option<PointBlend>>),
+}
+
+/// Blend of four neighbours.
+type PointBlend = ((usize, usize, f32), (usize, usize, f32));
 
 impl Footprint {
     /// For the pixels of a tile; `None` where no pixel touches the grid.
@@ -61,9 +70,13 @@ impl Footprint {
     }
 
     fn of_axes(grid: &Grid, latitudes: &[f64], longitudes: &[f64]) -> Option<Self> {
-        let width = grid.longitude().len();
-        let rows: Vec<_> = latitudes.iter().map(|&latitude| locate_row(grid, latitude)).collect();
-        let columns: Vec<_> = longitudes.iter().map(|&longitude| locate_column(grid, longitude)).collect();
+        if grid.rectilinear().is_none() {
+            return Self::of_points(grid, latitudes, longitudes);
+        }
+        let width = grid.shape().1;
+        let rows: Vec<Blend> = latitudes.iter().map(|&latitude| grid.between_rows(latitude).map(blend)).collect();
+        let columns = longitudes.iter().map(|&longitude| grid.between_columns(longitude).map(blend));
+        let columns: Vec<Blend> = columns.collect();
         let first_row = rows.iter().flatten().map(|row| row.0).min()?;
         let last_row = rows.iter().flatten().map(|row| row.1).max()?;
         // Longitudes run eastward: the first column that is touched starts the window, and the window goes on from there.
@@ -84,7 +97,37 @@ impl Footprint {
         }
         let row_blends =
             rows.into_iter().map(|row| row.map(|(n, s, weight)| (n - first_row, s - first_row, weight))).collect();
-        Some(Self { rows: first_row..last_row + 1, columns: Columns { start, count }, row_blends, column_blends })
+        let blends = Blends::Lines { rows: row_blends, columns: column_blends };
+        Some(Self { rows: first_row..last_row + 1, columns: Columns { start, count }, blends })
+    }
+
+    /// Every parallel × meridian on its own, on all threads.
+    fn of_points(grid: &Grid, latitudes: &[f64], longitudes: &[f64]) -> Option<Self> {
+        let places =
+            latitudes.par_iter().flat_map_iter(|&latitude| longitudes.iter().map(move |&east| (latitude, east)));
+        let find = |(latitude, longitude)| -> Option<PointBlend> {
+            match grid.between(latitude, longitude) {
+                Some((rows, columns)) => Some((blend(rows), blend(columns))),
+                None => {
+                    let only = |index| (index, index, 0.0);
+                    let nearest = grid.projection().is_none().then(|| grid.nearest(latitude, longitude)).flatten();
+                    nearest.map(|(row, column)| (only(row), only(column)))
+                }
+            }
+        };
+        let mut blends: Vec<Option<PointBlend>> = places.map(find).collect();
+        let span = |pick: fn(&PointBlend) -> (usize, usize, f32)| {
+            let first = blends.iter().flatten().map(|point| pick(point).0.min(pick(point).1)).min()?;
+            let last = blends.iter().flatten().map(|point| pick(point).0.max(pick(point).1)).max()?;
+            Some(first..last + 1)
+        };
+        let (rows, columns) = (span(|point| point.0)?, span(|point| point.1)?);
+        for (row, column) in blends.iter_mut().flatten() {
+            *row = (row.0 - rows.start, row.1 - rows.start, row.2);
+            *column = (column.0 - columns.start, column.1 - columns.start, column.2);
+        }
+        let columns = Columns { start: columns.start, count: columns.len() };
+        Some(Self { rows, columns, blends: Blends::Points(blends) })
     }
 
     /// Rows of the grid to read.
@@ -106,11 +149,20 @@ impl Footprint {
         let window = window.as_standard_layout();
         let width = self.columns.count;
         let values = window.as_slice().expect("standard layout");
-        let mut samples = Vec::with_capacity(self.row_blends.len() * self.column_blends.len());
+        let (row_blends, column_blends) = match &self.blends {
+            Blends::Lines { rows, columns } => (rows, columns),
+            Blends::Points(points) => {
+                return points
+                    .iter()
+                    .map(|point| point.map_or(f32::NAN, |point| sample(values, width, point)))
+                    .collect();
+            }
+        };
+        let mut samples = Vec::with_capacity(row_blends.len() * column_blends.len());
         let mut blended = vec![0f32; width];
-        for row in &self.row_blends {
+        for row in row_blends {
             let Some((north, south, weight)) = *row else {
-                samples.resize(samples.len() + self.column_blends.len(), f32::NAN);
+                samples.resize(samples.len() + column_blends.len(), f32::NAN);
                 continue;
             };
             // Blending the two grid rows once per pixel row leaves one blend per pixel.
@@ -118,7 +170,7 @@ impl Footprint {
             for ((out, &north), &south) in blended.iter_mut().zip(north).zip(south) {
                 *out = north + (south - north) * weight;
             }
-            samples.extend(self.column_blends.iter().map(|column| match *column {
+            samples.extend(column_blends.iter().map(|column| match *column {
                 Some((west, east, weight)) => blended[west] + (blended[east] - blended[west]) * weight,
                 None => f32::NAN,
             }));
@@ -127,68 +179,22 @@ impl Footprint {
     }
 }
 
-/// Row to the north, row to the south, weight of the southern one.
-fn locate_row(grid: &Grid, latitude: f64) -> Blend {
-    let rows = grid.latitude();
-    let last = rows.len() - 1;
-    if !(-90.0..=90.0).contains(&latitude) {
-        return None;
-    }
-    if latitude >= rows[0] || latitude <= rows[last] {
-        let (edge, index) = if latitude >= rows[0] { (rows[0], 0) } else { (rows[last], last) };
-        let beyond = (latitude - edge).abs();
-        return (beyond <= EDGE_TOLERANCE || reaches_pole(rows, index)).then_some((index, index, 0.0));
-    }
-    let south = rows.partition_point(|&row| row >= latitude);
-    blend(south - 1, south, (rows[south - 1] - latitude) / (rows[south - 1] - rows[south]))
-}
-
-/// Whether the pole is no farther from this outermost row than the next row is: the grid's cells cover it.
-fn reaches_pole(rows: &[f64], index: usize) -> bool {
-    let Some(spacing) =
-        (rows.len() > 1).then(|| if index == 0 { rows[0] - rows[1] } else { rows[index - 1] - rows[index] })
-    else {
-        return false;
+/// The blend of four values of a window.
+fn sample(values: &[f32], width: usize, ((north, south, down), (west, east, right)): PointBlend) -> f32 {
+    let along = |row: usize| {
+        let (west, east) = (values[row * width + west], values[row * width + east]);
+        west + (east - west) * right
     };
-    90.0 - rows[index].abs() <= spacing * (1.0 + 1e-6)
-}
-
-/// Column to the west, column to the east, weight of the eastern one.
-fn locate_column(grid: &Grid, longitude: f64) -> Blend {
-    let columns = grid.longitude();
-    let last = columns.len() - 1;
-    if !longitude.is_finite() {
-        return None;
-    }
-    let first = columns[0];
-    // rem_euclid may round up to the full turn
-    let east = Some((longitude - first).rem_euclid(360.0)).filter(|&east| east < 360.0).unwrap_or(0.0);
-    let span = columns[last] - first;
-    if east > span {
-        if grid.is_global_in_longitude() {
-            return blend(last, 0, (east - span) / (360.0 - span));
-        }
-        return if east - span <= EDGE_TOLERANCE {
-            Some((last, last, 0.0))
-        } else if 360.0 - east <= EDGE_TOLERANCE {
-            Some((0, 0, 0.0))
-        } else {
-            None
-        };
-    }
-    let after = columns.partition_point(|&column| column - first <= east);
-    if after > last {
-        return Some((last, last, 0.0));
-    }
-    blend(after - 1, after, (east - (columns[after - 1] - first)) / (columns[after] - columns[after - 1]))
+    let (north, south) = (along(north), along(south));
+    north + (south - north) * down
 }
 
 /// A weight of 0 or 1 reads one neighbour only, so that a missing value does not spread to the points beside it.
-fn blend(low: usize, high: usize, weight: f64) -> Blend {
+fn blend(Between { low, high, weight }: Between) -> (usize, usize, f32) {
     match weight as f32 {
-        weight if weight <= 0.0 => Some((low, low, 0.0)),
-        weight if weight >= 1.0 => Some((high, high, 0.0)),
-        weight => Some((low, high, weight)),
+        weight if weight <= 0.0 => (low, low, 0.0),
+        weight if weight >= 1.0 => (high, high, 0.0),
+        weight => (low, high, weight),
     }
 }
 

@@ -7,13 +7,12 @@
 //! ```
 //!
 //! Both axes of a latitude-longitude grid are functions of one axis of the tile, so that the exact projection costs one
-//! search per pixel row and one per pixel column, not one per pixel.
+//! search per pixel row and one per pixel column, not one per pixel. On every other grid it is one per pixel.
 
 mod footprint;
 mod image;
 mod legend;
 mod mercator;
-mod nearest;
 mod palette;
 mod raw;
 mod style;
@@ -22,7 +21,6 @@ pub use footprint::{Columns, Footprint, Window};
 pub use image::{EncodeError, encode_png, transparent_png};
 pub use legend::Legend;
 pub use mercator::{MAX_ZOOM, TILE_SIZE, TileError, TileId};
-pub use nearest::nearest_point;
 pub use palette::Palette;
 pub use raw::{RAW_HEADER_LEN, encode_raw};
 pub use style::{Display, Range, Style};

@@ -35,10 +35,10 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 fn expected(variable: &str, level: Level, lead: LeadTime, tile: TileId) -> Vec<f32> {
     let grid = planet::grid();
     let footprint = Footprint::of_tile(&grid, tile).unwrap();
-    let columns: Vec<usize> = footprint.columns().indices(grid.longitude().len()).collect();
+    let columns: Vec<usize> = footprint.columns().indices(grid.shape().1).collect();
     let rows = footprint.rows();
     footprint.sample(&ndarray::Array2::from_shape_fn((rows.len(), columns.len()), |(row, column)| {
-        let (latitude, longitude) = (grid.latitude()[rows.start + row], grid.longitude()[columns[column]]);
+        let (latitude, longitude) = grid.place(rows.start + row, columns[column]);
         planet::value(variable, level, lead, latitude, longitude)
     }))
 }
@@ -174,7 +174,7 @@ async fn a_series_is_the_forecast_at_a_place() {
     assert_eq!(series["interpolation"], "nearest");
     let grid = planet::grid();
     let (latitude, longitude) = (series["latitude"].as_f64().unwrap(), series["longitude"].as_f64().unwrap());
-    assert!(grid.latitude().contains(&latitude) && longitude == 0.0);
+    assert!(grid.rectilinear().unwrap().0.contains(&latitude) && longitude == 0.0);
     for value in series["values"].as_array().unwrap() {
         let lead = LeadTime::from_seconds(value["seconds"].as_i64().unwrap());
         let truth = planet::value("t", Level::Pressure(850.0), lead, latitude, longitude);

@@ -98,7 +98,8 @@ pub fn fields(spec: &ForecastSpec, lead: LeadTime) -> Vec<Field> {
     let (grid, valid_time) = (&spec.grid, spec.reference_time + lead);
     let field = |variable: &Variable, level: Level| {
         let values = Array2::from_shape_fn(grid.shape(), |(row, column)| {
-            value(&variable.name, level, lead, grid.latitude()[row], grid.longitude()[column])
+            let (latitude, longitude) = grid.place(row, column);
+            value(&variable.name, level, lead, latitude, longitude)
         });
         Field::new(variable.clone(), level, valid_time, grid.clone(), values).unwrap()
     };

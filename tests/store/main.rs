@@ -4,6 +4,7 @@ mod conformance;
 mod crashes;
 mod damage;
 mod forecast;
+mod grids;
 mod locations;
 mod python;
 mod speed;

@@ -118,12 +118,13 @@ fn check_sfno(
         );
         return;
     }
+    let Some((latitude, _)) = grid.rectilinear() else {
+        problems.add("model.toml: [grid] kind", grid.kind().to_string(), "parallels and meridians: an sfno is global");
+        return;
+    };
     let (nodes, _) = config.grid.nodes(grid.shape().0);
-    let worst = nodes
-        .iter()
-        .zip(grid.latitude())
-        .map(|(x, latitude)| (x.asin().to_degrees() - latitude).abs())
-        .fold(0.0, f64::max);
+    let worst =
+        nodes.iter().zip(latitude).map(|(x, latitude)| (x.asin().to_degrees() - latitude).abs()).fold(0.0, f64::max);
     if worst > 1e-3 {
         problems.add(
             "model.toml: [grid] latitude",

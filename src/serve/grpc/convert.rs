@@ -2,7 +2,7 @@
 
 use prost_types::{Duration, Timestamp};
 
-use crate::atmos::{Grid, LeadTime, ValidTime};
+use crate::atmos::{Attribute, Axes, Grid, LeadTime, ValidTime};
 use crate::serve::catalog::Forecast;
 use crate::serve::error::Violation;
 use crate::serve::names::resource_name;
@@ -60,8 +60,10 @@ pub fn forecast(path: &ForecastPath, manifest: &Manifest) -> v1::Forecast {
         (key.clone(), text)
     });
     // a manifest whose axes make no grid is refused where its data are read
-    let description = Grid::new(manifest.latitude.clone(), manifest.longitude.clone())
-        .map_or_else(|error| error.to_string(), |grid| grid.to_string());
+    let described = match manifest.grid() {
+        Ok(found) => grid(&found),
+        Err(error) => v1::Grid { description: error.to_string(), ..Default::default() },
+    };
     v1::Forecast {
         name: resource_name(path),
         model: path.model.clone(),
@@ -70,12 +72,30 @@ pub fn forecast(path: &ForecastPath, manifest: &Manifest) -> v1::Forecast {
         variables: variables.collect(),
         lead_times: leads().collect(),
         published_lead_times: leads().take(manifest.steps_complete).collect(),
-        grid: Some(v1::Grid {
-            description,
-            latitudes: manifest.latitude.clone(),
-            longitudes: manifest.longitude.clone(),
-        }),
+        grid: Some(described),
         provenance: provenance.collect(),
+    }
+}
+
+pub fn grid(grid: &Grid) -> v1::Grid {
+    let (rows, columns) = grid.shape();
+    let axes =
+        v1::Grid { description: grid.to_string(), rows: count(rows), columns: count(columns), ..Default::default() };
+    match grid.axes() {
+        Axes::Rectilinear { latitude, longitude } => {
+            v1::Grid { latitudes: latitude.to_vec(), longitudes: longitude.to_vec(), ..axes }
+        }
+        Axes::Projected { projection, y, x } => {
+            let attributes = projection.cf_attributes().into_iter().map(|(name, value)| {
+                let value = match value {
+                    Attribute::Text(text) => text,
+                    other => other.to_string(),
+                };
+                (name.to_owned(), value)
+            });
+            v1::Grid { y: y.to_vec(), x: x.to_vec(), grid_mapping: attributes.collect(), ..axes }
+        }
+        Axes::None => axes,
     }
 }
 

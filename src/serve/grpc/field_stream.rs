@@ -60,6 +60,7 @@ async fn send_field(forecast: &Forecast, selection: &Selection, output: &Output)
     let (rows, columns) = grid.shape();
     let total_bytes = (rows * columns * size_of::<f32>()) as u64;
     let column = &selection.column;
+    let described = convert::grid(&grid);
     output
         .part(Part::Header(Box::new(v1::FieldHeader {
             run: Some(convert::run_of(forecast)),
@@ -69,9 +70,14 @@ async fn send_field(forecast: &Forecast, selection: &Selection, output: &Output)
             lead_time: Some(convert::duration(selection.lead)),
             valid_time: Some(convert::timestamp(selection.valid_time)),
             data_type: v1::DataType::Float32.into(),
-            latitudes: grid.latitude().to_vec(),
-            longitudes: grid.longitude().to_vec(),
+            latitudes: described.latitudes,
+            longitudes: described.longitudes,
             total_bytes,
+            rows: described.rows,
+            columns: described.columns,
+            y: described.y,
+            x: described.x,
+            grid_mapping: described.grid_mapping,
         })))
         .await?;
     let mut offset = 0;

@@ -1,10 +1,12 @@
 //! Forecasts as JSON, and as headers of what cannot carry JSON.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::atmos::LeadTime;
+use crate::atmos::{Attribute, LeadTime, Projection};
 use crate::serve::catalog::Forecast;
 use crate::serve::names::{id, resource_name};
 use crate::serve::select::Selection;
@@ -88,6 +90,13 @@ struct GridDetail {
     /// West, south, east, north, degrees.
     bounds: [f64; 4],
     global_in_longitude: bool,
+    /// The CF grid mapping of a projected grid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projection: Option<BTreeMap<&'static str, Attribute>>,
+}
+
+fn crs(projection: &Projection) -> BTreeMap<&'static str, Attribute> {
+    projection.cf_attributes().into_iter().collect()
 }
 
 impl<'a> Detail<'a> {
@@ -108,7 +117,6 @@ impl<'a> Detail<'a> {
             levels: &output.levels,
         });
         let (rows, columns) = spec.grid.shape();
-        let (latitude, longitude) = (spec.grid.latitude(), spec.grid.longitude());
         Self {
             summary: Summary::new(&forecast.path, manifest),
             variables: variables.collect(),
@@ -117,7 +125,8 @@ impl<'a> Detail<'a> {
                 description: spec.grid.to_string(),
                 rows,
                 columns,
-                bounds: [longitude[0], latitude[rows - 1], longitude[columns - 1], latitude[0]],
+                bounds: spec.grid.bounds(),
+                projection: spec.grid.projection().map(crs),
                 global_in_longitude: spec.grid.is_global_in_longitude(),
             },
             provenance: &manifest.provenance,

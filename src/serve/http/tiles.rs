@@ -108,9 +108,8 @@ pub async fn tile_json(
     let (id, name, level, lead) = (forecast.id(), &column.variable.name, column.level, selection.lead);
     let base = format!("/tiles/{id}/{name}/{level}/{lead}");
     let grid = &forecast.reader.spec().grid;
-    let (latitude, longitude) = (grid.latitude(), grid.longitude());
-    let (west, east) =
-        if grid.is_global_in_longitude() { (-180.0, 180.0) } else { (longitude[0], longitude[longitude.len() - 1]) };
+    let [west, south, east, north] = grid.bounds();
+    let (west, east) = if grid.is_global_in_longitude() { (-180.0, 180.0) } else { (west, east) };
     let document = json!({
         "tilejson": "3.0.0",
         "name": format!("{} {level} {lead}", column.variable.long_name),
@@ -119,7 +118,7 @@ pub async fn tile_json(
         "tiles": [format!("{base}/{{z}}/{{x}}/{{y}}.png")],
         "minzoom": 0,
         "maxzoom": MAX_ZOOM,
-        "bounds": [west, latitude[latitude.len() - 1], east, latitude[0]],
+        "bounds": [west, south, east, north],
         "legend_url": format!("/legends/{id}/{name}/{level}"),
     });
     Ok((run_headers(&forecast, &selection), Json(document)).into_response())
