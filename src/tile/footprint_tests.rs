@@ -187,7 +187,7 @@ fn a_plane_of_a_projection_is_a_plane_on_the_tile() {
                 match grid.locate(latitude, longitude) {
                     Some(_) => {
                         inside += 1;
-                        assert!((f64::from(sample) - plane(latitude, longitude)).abs() < 1e-4, "{sample}");
+                        assert!((f64::from(sample) - plane(latitude, longitude)).abs() < 5e-4, "{sample}");
                     }
                     None => {
                         outside += 1;
