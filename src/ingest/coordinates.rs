@@ -134,8 +134,12 @@ impl<'f> Coordinates<'f> {
             });
             let mut role = Role::Other;
             let mut what = None;
+            let has = |kind: fn(&Axis) -> bool| axes.iter().filter_map(|(_, axis)| axis.as_ref().ok()).any(kind);
+            // latitudes and longitudes of places one after the other: the grid's own affair
+            let list = has(|axis| matches!(axis, Axis::Latitude(_))) && has(|axis| matches!(axis, Axis::Longitude(_)));
             for axis in axes.iter().filter_map(|(_, axis)| axis.as_ref().ok()) {
                 match axis {
+                    Axis::Latitude(_) | Axis::Longitude(_) if list => {}
                     Axis::Latitude(values) if found.latitude.is_none() && role == Role::Other => {
                         found.latitude = Some(values.clone());
                         role = Role::Row;

@@ -204,7 +204,9 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
     names.extend(["GRIB_cfVarName", "GRIB_shortName", "short_name"].map(|name| array.text(name)));
     names.extend(found.labels);
     let units = array.text("units");
-    let recognition = recognise(&names, &standard_name, &units, &levels[0], found.height);
+    let told = if along_axes(&standard_name, &placed.grid) { None } else { Some(names.as_slice()) };
+    let recognition =
+        recognise(told.unwrap_or_default(), told.map_or("", |_| &standard_name), &units, &levels[0], found.height);
     Ok(Some(SourceVariable {
         name: array.name.clone(),
         standard_name,
@@ -226,6 +228,11 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
             decoding,
         },
     }))
+}
+
+/// Winds along the axes of a grid that are not those of the compass: none of the winds that we have names for.
+fn along_axes(standard_name: &str, grid: &Grid) -> bool {
+    ["x_wind", "y_wind"].contains(&standard_name) && grid.rectilinear().is_none()
 }
 
 /// CF attributes first, then the short names of producers.

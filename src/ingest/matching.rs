@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::file::{SourceFile, SourceVariable};
 use super::units::{self, Conversion, conversion};
 use super::{Inventory, Problem, Recognition, lexicon};
-use crate::atmos::{Level, Variable};
+use crate::atmos::{Grid, Level, Variable};
 
 /// One wanted variable and level in one file.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ fn likeness(variable: &SourceVariable, wanted: &Variable, level: Level) -> Optio
     let same_kind = variable.levels.iter().any(|other| other.dimension() == level.dimension())
         || matches!((level, variable.height), (Level::Height(_), Some(_)));
     let same_standard_name = !wanted.standard_name.is_empty()
-        && canonical(&variable.standard_name) == canonical(&wanted.standard_name)
+        && canonical(&variable.standard_name, &variable.grid) == canonical(&wanted.standard_name, &variable.grid)
         // geopotential at the surface is another field than on levels
         && same_kind;
     if same_standard_name && at_right_height(variable, wanted, level) {
@@ -92,7 +92,7 @@ fn likeness(variable: &SourceVariable, wanted: &Variable, level: Level) -> Optio
     }
     let contradicts = !variable.standard_name.is_empty()
         && !wanted.standard_name.is_empty()
-        && canonical(&variable.standard_name) != canonical(&wanted.standard_name);
+        && canonical(&variable.standard_name, &variable.grid) != canonical(&wanted.standard_name, &variable.grid);
     if recognised {
         return Some(Likeness::Recognised);
     }
@@ -118,10 +118,10 @@ fn at_right_height(variable: &SourceVariable, wanted: &Variable, level: Level) -
 
 /// CF has renamed some quantities; aliases of the standard name table, and winds along the axes of a grid of parallels
 /// and meridians, which are eastward and northward.
-fn canonical(standard_name: &str) -> &str {
+fn canonical<'a>(standard_name: &'a str, grid: &Grid) -> &'a str {
     match standard_name {
-        "x_wind" => "eastward_wind",
-        "y_wind" => "northward_wind",
+        "x_wind" if grid.rectilinear().is_some() => "eastward_wind",
+        "y_wind" if grid.rectilinear().is_some() => "northward_wind",
         "air_pressure_at_sea_level" => "air_pressure_at_mean_sea_level",
         "geopotential_height" => "geopotential",
         "vertical_air_velocity_expressed_as_tendency_of_pressure" | "omega" => "lagrangian_tendency_of_air_pressure",

@@ -437,3 +437,37 @@ pub(super) fn is_object_name(name: &str) -> bool {
         && !name.starts_with('.')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(text: &str) -> (Option<Grid>, String) {
+        let section: GridSection = toml::from_str(text).unwrap();
+        let mut problems = ProblemList::default();
+        let grid = section.validate(&mut problems);
+        (grid, format!("{problems:?}"))
+    }
+
+    #[test]
+    fn a_projected_grid_is_a_cf_grid_mapping_and_two_axes() {
+        let projection = "projection = { grid_mapping_name = 'lambert_conformal_conic', standard_parallel = [56.7, 56.7], \
+                          longitude_of_central_meridian = 25, latitude_of_projection_origin = 56.7, \
+                          earth_radius = 6367470 }";
+        let axes = "y = { first = 1e5, step = -2500, count = 3 }\nx = [-5000, -2500, 0, 2500]";
+        let (found, problems) = grid(&format!("kind = 'projected'\n{projection}\n{axes}"));
+        let found = found.unwrap_or_else(|| panic!("{problems}"));
+        assert_eq!(found.shape(), (3, 4));
+        assert!(found.to_string().contains("Lambert conformal conic, 25.0 °E 56.7 °N, sphere 6367470 m"), "{found}");
+        for (text, named) in [
+            (format!("kind = 'projected'\n{axes}"), "projection"),
+            (format!("kind = 'projected'\n{projection}\ny = [1, 2]\nx = [1, 2]"), "not strictly monotonic"),
+            (format!("kind = 'projected'\n{axes}\nprojection = {{ grid_mapping_name = 'flat' }}"), "flat"),
+            (format!("kind = 'latlon'\n{projection}\nlatitude = [1, 0]\nlongitude = [0, 1]"), "with a projection"),
+            ("kind = 'latlon'\nlatitude = [1, 0]".to_owned(), "longitude"),
+        ] {
+            let (_, problems) = grid(&text);
+            assert!(problems.contains(named), "{text}: {problems}");
+        }
+    }
+}

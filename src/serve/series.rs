@@ -1,10 +1,13 @@
 //! One variable at one place, at all published lead times.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 
 use super::catalog::Forecast;
 use super::error::{Error, Violation};
 use super::select::Column;
+use crate::atmos::{Axes, Grid};
 use crate::tile::{Columns, Footprint};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +60,16 @@ pub async fn series(
     };
     match interpolation {
         Interpolation::Nearest => {
-            let (row, col) = grid.nearest(place.latitude, place.longitude).ok_or_else(outside)?;
+            let nearest = move |grid: &Grid| grid.nearest(place.latitude, place.longitude);
+            let (row, col) = search(grid, nearest).await?.ok_or_else(outside)?;
             let (latitude, longitude) = grid.place(row, col);
             let place = Place { latitude, longitude };
             let values = read(forecast, column, row..row + 1, Columns { start: col, count: 1 }).await?;
             Ok(Series { place, values: values.into_iter().flatten().collect() })
         }
         Interpolation::Bilinear => {
-            let footprint = Footprint::of_point(grid, place.latitude, place.longitude).ok_or_else(outside)?;
+            let around = move |grid: &Grid| Footprint::of_point(grid, place.latitude, place.longitude);
+            let footprint = search(grid, around).await?.ok_or_else(outside)?;
             let (rows, columns) = (footprint.rows(), footprint.columns());
             let shape = (rows.len(), columns.count);
             let mut values = Vec::new();
@@ -76,6 +81,19 @@ pub async fn series(
             Ok(Series { place, values })
         }
     }
+}
+
+/// Looks for a place in a grid; without axes on a thread for computations, since the first search builds the tree.
+async fn search<T: Send + 'static>(
+    grid: &Arc<Grid>,
+    find: impl FnOnce(&Grid) -> T + Send + 'static,
+) -> Result<T, Error> {
+    if !matches!(grid.axes(), Axes::None) {
+        return Ok(find(grid));
+    }
+    let grid = grid.clone();
+    let found = tokio::task::spawn_blocking(move || find(&grid)).await;
+    found.map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// Per lead time the window's values, row by row. At most two by two points, so that reading column by column, which the

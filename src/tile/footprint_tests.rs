@@ -1,6 +1,7 @@
 //! Pixel truth: tiles of analytic fields, against the field itself.
 
 use super::*;
+use crate::atmos::Projection;
 
 /// The window of a field that a footprint asks for.
 fn window(field: &Array2<f32>, footprint: &Footprint) -> Array2<f32> {
@@ -149,4 +150,73 @@ fn grids_of_one_row_or_column_give_their_point() {
     let footprint = Footprint::of_point(&grid, 55.0, 12.0).unwrap();
     assert_eq!(footprint.sample(&Array2::from_elem((1, 1), 7.0)), [7.0]);
     assert!(Footprint::of_point(&grid, 55.5, 12.0).is_none());
+}
+
+/// Two projections over Denmark: metres and degrees.
+fn projected() -> [Grid; 2] {
+    let axis = |first: f64, n: i32, step: f64| (0..n).map(|i| first + step * f64::from(i)).collect::<Vec<f64>>();
+    let grid =
+        |definition: &str, y, x| Grid::projected(Projection::from_proj_string(definition).unwrap(), y, x).unwrap();
+    let lambert = "+proj=lcc +lat_0=56.7 +lon_0=25 +lat_1=56.7 +lat_2=56.7 +R=6367470";
+    let rotated = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +R=6371229";
+    [
+        grid(lambert, axis(300e3, 60, -10e3), axis(-1200e3, 80, 10e3)),
+        grid(rotated, axis(10.0, 80, -0.125), axis(350.0, 90, 0.125)),
+    ]
+}
+
+#[test]
+fn a_plane_of_a_projection_is_a_plane_on_the_tile() {
+    for grid in projected() {
+        let projection = grid.projection().unwrap().clone();
+        let scale = if projection.is_angular() { 0.1 } else { 1e-5 };
+        let plane = |latitude: f64, longitude: f64| {
+            let (x, y) = projection.forward(latitude, longitude).unwrap();
+            // the axis goes on past 360
+            let x = if projection.is_angular() && x < 180.0 { x + 360.0 } else { x };
+            scale * (3.0 * x + y)
+        };
+        let field = field(&grid, plane);
+        let (mut inside, mut outside) = (0, 0);
+        for tile in [(6, 33, 20), (5, 16, 9), (7, 67, 40)] {
+            let tile = TileId::new(tile.0, tile.1, tile.2).unwrap();
+            let footprint = Footprint::of_tile(&grid, tile).unwrap();
+            let samples = footprint.sample(&window(&field, &footprint));
+            for (i, &sample) in samples.iter().enumerate() {
+                let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
+                match grid.locate(latitude, longitude) {
+                    Some(_) => {
+                        inside += 1;
+                        assert!((f64::from(sample) - plane(latitude, longitude)).abs() < 5e-4, "{sample}");
+                    }
+                    None => {
+                        outside += 1;
+                        assert!(sample.is_nan(), "{latitude} {longitude}: {sample}");
+                    }
+                }
+            }
+        }
+        assert!(inside > 10_000 && outside > 10_000, "{inside} {outside}");
+        assert!(Footprint::of_tile(&grid, TileId::new(3, 1, 5).unwrap()).is_none());
+        assert!(Footprint::of_point(&grid, 0.0, 12.0).is_none());
+    }
+}
+
+#[test]
+fn points_colour_their_cells_and_nothing_else() {
+    let [grid, _] = projected();
+    let places = grid.coordinates();
+    let [latitude, longitude] = [&places.latitude, &places.longitude].map(|v| v.iter().copied().collect::<Vec<f64>>());
+    let points = Grid::points(latitude, longitude).unwrap();
+    let field = field(&points, |latitude, longitude| latitude + 10.0 * longitude);
+    let tile = TileId::new(6, 33, 20).unwrap();
+    let footprint = Footprint::of_tile(&points, tile).unwrap();
+    for (i, sample) in footprint.sample(&window(&field, &footprint)).into_iter().enumerate() {
+        let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
+        let nearest = points.nearest(latitude, longitude).map(|(row, column)| field[[row, column]]);
+        assert_eq!(nearest, Some(sample).filter(|sample| !sample.is_nan()));
+        if grid.locate(latitude, longitude).is_some() {
+            assert!(nearest.is_some(), "no hole at {latitude} {longitude}");
+        }
+    }
 }

@@ -48,10 +48,14 @@ impl Plane {
         self
     }
 
-    /// Its one variable; and, where it is read, its values.
+    /// Its one variable, or why it is not read.
     fn variable(mut self) -> Result<vejr::ingest::SourceVariable, String> {
         let path = self.draft.done();
-        open(&[&path]).map(|inventory| inventory.files()[0].variables[0].clone()).map_err(|error| error.to_string())
+        let (inventory, problems) = Inventory::survey(&[path], &Isolation::None);
+        let found = inventory.variables().find(|(_, variable)| variable.name == "ta");
+        let unread = inventory.files().iter().flat_map(|file| &file.unread).find(|(name, _)| name == "ta");
+        let reason = || unread.map_or_else(|| format!("{problems:?}"), |(_, reason)| reason.clone());
+        found.map(|(_, variable)| variable.clone()).ok_or_else(reason)
     }
 }
 
@@ -142,6 +146,24 @@ fn tables_must_agree_with_the_projection_and_do_where_it_is_not_known() {
     assert!(error.contains("vertical_perspective"), "{error}");
     let error = plane().variable().unwrap_err();
     assert!(error.contains("no grid_mapping"), "{error}");
+}
+
+#[test]
+fn winds_along_the_axes_of_a_projection_are_not_eastward() {
+    let mut plane = Plane::metres(&[NEAR, 0.0], &[0.0, NEAR]).lambert();
+    for (name, standard_name) in [("x_wind_10m", "x_wind"), ("u10m", "eastward_wind")] {
+        let attributes =
+            [("standard_name", standard_name), ("units", "m s-1"), ("grid_mapping", "crs"), ("coordinates", "height")];
+        plane.draft.data(name, &["y", "x"], &[1f32, 2.0, 3.0, 4.0], &attributes);
+    }
+    plane.draft.data("height", &[], &[10.0], &[("standard_name", "height"), ("units", "m")]);
+    let path = plane.draft.done();
+    let inventory = open(&[&path]).unwrap();
+    let ours = |name: &str| {
+        let (_, variable) = inventory.variables().find(|(_, variable)| variable.name == name).unwrap();
+        variable.recognition.variable().map(|ours| ours.name.to_string())
+    };
+    assert_eq!((ours("x_wind_10m"), ours("u10m").as_deref()), (None, Some("u10")));
 }
 
 #[test]

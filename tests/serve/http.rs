@@ -1,12 +1,14 @@
 //! HTTP: tiles, JSON, errors, bounds.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
-use vejr::atmos::{LeadTime, Level};
+use vejr::atmos::{Grid, LeadTime, Level, Projection};
 use vejr::serve::Limits;
+use vejr::store::ForecastWriter;
 use vejr::tile::{Footprint, TILE_SIZE, TileId};
 
 use super::{Service, planet, until};
@@ -333,4 +335,57 @@ async fn metrics_count_what_was_done() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+/// A forecast on a Lambert grid over Denmark: tiles, a series at a place, and its description.
+#[tokio::test]
+async fn a_projected_forecast_is_served_like_any_other() {
+    let service = Service::start(Limits::default()).await;
+    let path = planet::path("2001-01-01T00:00Z", "4f2a9c01");
+    let mut spec = planet::spec(&path, 1);
+    let definition = "+proj=lcc +lat_0=56.7 +lon_0=25 +lat_1=56.7 +lat_2=56.7 +R=6367470";
+    let axis = |first: f64, n: i32, step: f64| (0..n).map(|i| first + step * f64::from(i)).collect::<Vec<f64>>();
+    let projection = Projection::from_proj_string(definition).unwrap();
+    let grid = Arc::new(Grid::projected(projection, axis(300e3, 60, -10e3), axis(-1200e3, 120, 10e3)).unwrap());
+    spec.grid = grid.clone();
+    let mut writer =
+        ForecastWriter::create_or_resume(&path.location(&service.root), spec.clone(), false).await.unwrap();
+    for &lead in &spec.lead_times {
+        writer.write_step(&planet::fields(&spec, lead)).await.unwrap();
+    }
+    writer.finish(serde_json::Map::new()).await.unwrap();
+
+    // z 6, x 34, y 20 holds Copenhagen; x 20 is Canada
+    let (tile, level, lead) = (TileId::new(6, 34, 20).unwrap(), Level::Pressure(500.0), LeadTime::from_hours(6));
+    let values = async |z: u32, x: u32, y: u32| {
+        let bytes = get(&service, &format!("/tiles/{ID}/t/500hPa/6h/{z}/{x}/{y}.f32")).await.bytes().await.unwrap();
+        bytes[32..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect::<Vec<f32>>()
+    };
+    let mut inside = 0;
+    for (i, value) in values(6, 34, 20).await.into_iter().enumerate() {
+        let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
+        assert_eq!(value.is_finite(), grid.locate(latitude, longitude).is_some());
+        if value.is_finite() {
+            inside += 1;
+            // bilinear over 10 km
+            assert!((value - planet::value("t", level, lead, latitude, longitude)).abs() < 0.02);
+        }
+    }
+    assert!(inside > 10_000, "{inside}");
+    assert!(values(6, 20, 20).await.iter().all(|value| value.is_nan()));
+
+    let series =
+        json(&service, &format!("/api/v1/forecasts/{ID}/series?variable=t&level=500hPa&lat=55.67&lon=12.57")).await;
+    let (row, column) = grid.nearest(55.67, 12.57).unwrap();
+    let (latitude, longitude) = grid.place(row, column);
+    assert_eq!((series["latitude"].as_f64(), series["longitude"].as_f64()), (Some(latitude), Some(longitude)));
+    let value = series["values"][1]["value"].as_f64().unwrap();
+    assert!((value - f64::from(planet::value("t", level, lead, latitude, longitude))).abs() < 1e-4);
+
+    let described = json(&service, &format!("/api/v1/forecasts/{ID}")).await;
+    assert_eq!(described["grid"]["projection"]["grid_mapping_name"], "lambert_conformal_conic");
+    assert_eq!(described["grid"]["projection"]["earth_radius"], 6_367_470.0);
+    let bounds: Vec<f64> = described["grid"]["bounds"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+    assert_eq!(bounds, grid.bounds());
+    service.stop().await;
 }

@@ -8,7 +8,7 @@ use vejr::store::{Encoding, Location};
 use crate::forecast::{LARGE, complete, spec};
 use crate::python;
 
-fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));

@@ -5,6 +5,7 @@ mod conformance;
 mod crashes;
 mod damage;
 mod forecast;
+mod grids;
 mod locations;
 #[path = "../common/python.rs"]
 mod python;
