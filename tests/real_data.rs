@@ -48,11 +48,11 @@ impl Entry {
 
 /// Why something may be refused: words of our reason, and words of a description that implies it.
 const IMPLIED: &[(&[&str], &[&str])] = &[
-    (&["projected grid"], &["lambert", "stereo", "mercator", "wrf", "laea", "harmonie", "proj4", "regional"]),
-    (&["rotated-pole"], &["rotated"]),
-    (&["curvilinear"], &["curvilinear", "2-d lat", "lambert", "xcoord", "['lat"]),
-    (&["unstructured", "reduced Gaussian"], &["unstructured", "ugrid", "healpix", "reduced", "gathered", "rgrid"]),
-    (&["no latitude and longitude"], &["time_bnds", "bnds", "zarr", "ocean", "section"]),
+    (&["is not supported"], &["stereographic", "proj4"]),
+    (&["no grid_mapping"], &["regional"]),
+    (&["unstructured", "HEALPix"], &["unstructured", "ugrid", "healpix"]),
+    (&["places missing"], &["reduced", "gathered", "padded", "nc_fill"]),
+    (&["no latitude and longitude"], &["without the lat/lon", "subgrid", "section"]),
     (&["length 0"], &["zero-length"]),
     (&["is the unit in the file right"], &["unit lie", "unit", "range check"]),
     (&["no data variables"], &["malformed", "units", "attrs"]),

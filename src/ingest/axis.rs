@@ -55,8 +55,10 @@ struct Hints {
     positive: bool,
 }
 
-const LATITUDE_UNITS: &[&str] = &["degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"];
-const LONGITUDE_UNITS: &[&str] = &["degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"];
+const LATITUDE_UNITS: &[&str] =
+    &["degrees latitude", "degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"];
+const LONGITUDE_UNITS: &[&str] =
+    &["degrees longitude", "degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"];
 const MODEL_STANDARD_NAMES: &[&str] = &[
     "model_level_number",
     "atmosphere_hybrid_sigma_pressure_coordinate",

@@ -79,21 +79,18 @@ struct TimeAxes {
 
 impl<'f> Coordinates<'f> {
     pub fn new(dataset: &'f Dataset) -> Self {
-        const DESCRIBING: &[&str] =
-            &["coordinates", "bounds", "grid_mapping", "climatology", "ancillary_variables", "formula_terms"];
+        const DESCRIBING: &[&str] = &["coordinates", "bounds", "grid_mapping", "climatology", "ancillary_variables"];
         let mut names: BTreeSet<String> = dataset.dimensions.iter().map(|dimension| dimension.name.clone()).collect();
         for array in &dataset.arrays {
             for attribute in DESCRIBING {
                 let listed = array.text(attribute);
                 names.extend(listed.split_whitespace().map(|word| word.trim_end_matches(':').to_owned()));
             }
+            // formula terms name fields too, surface pressure first of all
+            let terms = array.text("formula_terms");
+            let is_field = |name: &str| dataset.array(name).is_some_and(|array| array.dimensions.len() >= 2);
+            names.extend(terms.split_whitespace().filter(|word| !is_field(word)).map(str::to_owned));
         }
-        // formula terms name surface pressure, which is data
-        names.retain(|name| {
-            !dataset.array(name).is_some_and(|array| {
-                array.dimensions.len() >= 2 && array.text("standard_name") == "surface_air_pressure"
-            })
-        });
         Self { dataset, names, along: BTreeMap::new() }
     }
 

@@ -2,8 +2,8 @@
 
 use super::super::axis::{Plane, PlaneUnits};
 use super::super::dataset::{self, Array, Dataset};
-use super::Placement;
-use crate::atmos::{Attribute, Attributes, Grid, Projection};
+use super::{Placement, rectilinear};
+use crate::atmos::{Attribute, Attributes, Grid, Method, Projection};
 
 /// The variable that describes the projection.
 pub fn variable<'d>(dataset: &'d Dataset, variable: &Array) -> Option<&'d Array> {
@@ -49,6 +49,9 @@ pub fn of(dataset: &Dataset, array: &Array) -> Result<Projection, String> {
 
 /// Rows from the north of the projection, columns from its west.
 pub fn place(y: &Plane, x: &Plane, projection: Projection) -> Result<Placement, String> {
+    if matches!(projection.method(), Method::LatitudeLongitude) {
+        return rectilinear::place(&y.values, &x.values);
+    }
     for (axis, plane) in [("y", y), ("x", x)] {
         let angular = projection.is_angular();
         let (found, expected) = if angular { (PlaneUnits::Metres, "degrees") } else { (PlaneUnits::Degrees, "m") };

@@ -46,10 +46,13 @@ pub(super) fn place(dataset: &Dataset, variable: &Array, found: &mut Found) -> R
         let tables = tables::of(dataset, variable)?;
         return match (mapping::of(dataset, variable), tables) {
             (Ok(projection), tables) => {
+                let assumed = projection.earth_is_assumed();
                 let placement = mapping::place(y, x, projection)?;
-                match tables {
-                    Some(tables) => tables.agree_with(&placement, variable, found).map(|()| placement),
-                    None => Ok(placement),
+                match tables.map(|tables| (tables.agree_with(&placement, variable, found), tables)) {
+                    None | Some((Ok(()), _)) => Ok(placement),
+                    // the file does not say on which Earth its projection is: its tables do
+                    Some((Err(_), tables)) if assumed => tables.place(variable, found),
+                    Some((Err(reason), _)) => Err(reason),
                 }
             }
             // the tables say all that is needed of a projection that is not known here
@@ -78,7 +81,8 @@ fn limit(h: usize, w: usize) -> Result<(), String> {
 
 /// Meshes, by what CF, UGRID and the producers' own attributes say.
 fn unstructured(dataset: &Dataset, variable: &Array) -> Option<String> {
-    if variable.attributes.contains("mesh") || dataset.attributes.contains("mesh") {
+    let topology = dataset.arrays.iter().any(|array| array.text("cf_role") == "mesh_topology");
+    if topology || variable.attributes.contains("mesh") || dataset.attributes.contains("mesh") {
         return Some("an unstructured mesh (UGRID), which is not read; interpolate it to a grid first".to_owned());
     }
     let kinds =
