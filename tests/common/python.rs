@@ -15,3 +15,11 @@ pub fn with(modules: &[&str]) -> Option<PathBuf> {
     eprintln!("SKIPPED: {} has not all of {}; see VEJR_TEST_PYTHON", python.display(), modules.join(", "));
     None
 }
+
+/// What a program printed; it must succeed.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}

@@ -16,8 +16,7 @@ fn stores() -> Option<tempfile::TempDir> {
     let python = python::with(&["xarray", "zarr", "netCDF4"])?;
     let folder = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ingest/stores.py");
-    let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python::run(Command::new(python).arg(script).arg(folder.path()));
     Some(folder)
 }
 

@@ -6,16 +6,9 @@ use std::process::Command;
 use vejr::store::{Encoding, Location};
 
 use crate::forecast::{LARGE, complete, spec};
-use crate::python;
+use crate::python::{self, run};
 
-pub fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout)
-}
-
-async fn published(encoding: Encoding) -> (tempfile::TempDir, PathBuf) {
+pub async fn published(encoding: Encoding) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.zarr");
     let location = Location::parse(path.to_str().unwrap()).unwrap();
