@@ -42,6 +42,20 @@ const ORIGIN_LONGITUDE: &[&str] = &[
 const SCALE_FACTOR: &[&str] =
     &["scale_factor_at_projection_origin", "scale_factor_at_central_meridian", "scale_factor"];
 
+/// Names of ellipsoids, and of datums on them, without blanks; semi-major axis in m, inverse flattening (0: a sphere).
+/// Source: EPSG registry; the short names are PROJ's.
+const ELLIPSOIDS: &[(&[&str], f64, f64)] = &[
+    (&["wgs84", "wgs1984", "worldgeodeticsystem1984"], 6_378_137.0, 298.257_223_563),
+    (&["grs80", "grs1980", "nad83", "etrs89", "northamericandatum1983"], 6_378_137.0, 298.257_222_101),
+    (&["bessel", "bessel1841", "potsdam", "amersfoort"], 6_377_397.155, 299.152_812_8),
+    (&["airy", "airy1830", "osgb36", "osgb1936"], 6_377_563.396, 299.324_964_6),
+    (&["intl", "international1924", "hayford1909", "ed50", "europeandatum1950"], 6_378_388.0, 297.0),
+    (&["clrk66", "clarke1866", "nad27", "northamericandatum1927"], 6_378_206.4, 294.978_698_214),
+    (&["krass", "krassovsky1940", "krassowsky1940"], 6_378_245.0, 298.3),
+    (&["wgs72", "wgs1972"], 6_378_135.0, 298.26),
+    (&["sphere"], 6_370_997.0, 0.0),
+];
+
 struct Reader<'a> {
     mapping: &'a str,
     attributes: &'a Attributes,
@@ -146,11 +160,18 @@ impl Reader<'_> {
                     _ => None,
                 }
             });
-            return Ok(match name.as_deref() {
-                Some("wgs84" | "wgs1984") => Some(ellipsoid(6_378_137.0, 298.257_223_563)),
-                Some("grs80" | "grs1980") => Some(ellipsoid(6_378_137.0, 298.257_222_101)),
-                _ => None,
-            });
+            let Some(name) = name.filter(|name| !name.is_empty() && !name.contains("unknown")) else { return Ok(None) };
+            let known = ELLIPSOIDS.iter().find(|(names, ..)| names.contains(&name.as_str()));
+            return match known {
+                Some(&(_, radius, 0.0)) => Ok(Some(Earth::Sphere { radius })),
+                Some(&(_, axis, flattening)) => Ok(Some(ellipsoid(axis, flattening))),
+                None => Err(ProjectionError::Unsupported {
+                    what: "reference_ellipsoid_name",
+                    found: name,
+                    expected: "semi_major_axis and inverse_flattening, or one of WGS 84, GRS 80, Bessel, Airy, \
+                               International 1924, Clarke 1866, Krassovsky, WGS 72",
+                }),
+            };
         };
         let minor = self.number(&["semi_minor_axis"], LENGTHS)?;
         let flattening = match self.number(&["inverse_flattening"], (0.0, 1e12))? {

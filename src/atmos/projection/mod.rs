@@ -269,11 +269,12 @@ impl fmt::Display for Projection {
             }
         }
         match self.earth {
-            Earth::Sphere { radius } => write!(f, ", sphere {radius} m"),
+            Earth::Sphere { radius } => write!(f, ", sphere {radius} m")?,
             Earth::Ellipsoid { semi_major_axis, inverse_flattening } => {
-                write!(f, ", ellipsoid {semi_major_axis} m 1/{inverse_flattening}")
+                write!(f, ", ellipsoid {semi_major_axis} m 1/{inverse_flattening}")?;
             }
         }
+        f.write_str(if self.earth_assumed { " (assumed)" } else { "" })
     }
 }
 

@@ -42,6 +42,8 @@ const KNOWN: &[(&str, f64, f64, f64, f64)] = &[
     ("+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +R=6371229", 35.0, -20.0, -30.605125987482687, -7.872323252584671),
     ("+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=-35 +lon_0=200 +R=6371229", -33.87, 151.21, -140.96063374049385, -7.379095431736056),
     ("+proj=ob_tran +o_proj=longlat +o_lon_p=15 +o_lat_p=39.25 +lon_0=18 +R=6371229", 55.67, 12.57, 11.928983230895673, 5.0327120972584645),
+    ("+proj=tmerc +lat_0=0 +lon_0=9 +k_0=1 +x_0=3500000 +ellps=bessel", 52.5, 13.4, 3798692.4713419685, 5827487.105469803),
+    ("+proj=lcc +lat_0=40 +lon_0=-96 +lat_1=33 +lat_2=45 +ellps=clrk66", 40.7, -74.0, 1831956.379428329, 300164.14044644433),
 ];
 
 fn attributes(pairs: &[(&str, Attribute)]) -> Attributes {
@@ -176,4 +178,10 @@ fn well_known_text_of_both_versions() {
         r#"GEOGCRS["unnamed",BASEGEOGCRS["unknown",DATUM["unknown",ELLIPSOID["unknown",6371229,0,LENGTHUNIT["metre",1]]],PRIMEM["Greenwich",0,ANGLEUNIT["degree",0.0174532925199433]]],DERIVINGCONVERSION["unknown",METHOD["PROJ ob_tran o_proj=longlat"],PARAMETER["o_lon_p",0,ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["o_lat_p",39.25,ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["lon_0",18,ANGLEUNIT["degree",0.0174532925199433]]],CS[ellipsoidal,2],AXIS["longitude",east,ORDER[1],ANGLEUNIT["degree",0.0174532925199433]],AXIS["latitude",north,ORDER[2],ANGLEUNIT["degree",0.0174532925199433]]]"#,
         "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +R=6371229",
     );
+}
+
+#[test]
+fn an_ellipsoid_that_is_not_known_is_no_sphere() {
+    let error = Projection::from_proj_string("+proj=lcc +lat_0=50 +lon_0=0 +lat_1=50 +ellps=everest").unwrap_err();
+    assert!(error.to_string().contains("everest"), "{error}");
 }
