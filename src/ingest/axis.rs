@@ -155,6 +155,13 @@ impl Hints {
         self.standard_name == "realization" || MEMBER_NAMES.contains(&self.name.as_str())
     }
 
+    /// Some say the unit in the name, and leave out the attribute, or have "1" there.
+    fn is_pressure_in_hpa(&self) -> bool {
+        let named = [&self.standard_name, &self.long_name].map(|name| name.replace('_', " "));
+        let says = |name: &String| name.contains("pressure") && (name.contains("hpa") || name.contains("millibar"));
+        ["", "1"].contains(&self.units.trim()) && named.iter().any(says)
+    }
+
     /// Levels of this coordinate, or why not; `None` where it is not vertical.
     fn levels(&self, values: &[f64]) -> Option<Result<Vec<Level>, String>> {
         let model = MODEL_STANDARD_NAMES.contains(&self.standard_name.as_str())
@@ -166,7 +173,8 @@ impl Hints {
             let number = |(i, value): (usize, &f64)| Level::Model(if whole { *value as u32 } else { i as u32 + 1 });
             return Some(Ok(values.iter().enumerate().map(number).collect()));
         }
-        let labelled = |ours: &str| conversion(&self.units, ours).filter(|_| !self.units.is_empty());
+        let units = if self.is_pressure_in_hpa() { "hPa" } else { &self.units };
+        let labelled = |ours: &str| conversion(units, ours).filter(|_| !units.is_empty());
         if let Some(conversion) = labelled("Pa") {
             // hPa with at most six digits: 850.0000000001 is 850
             let hpa = |value: f64| (conversion.apply(value) * 1e4).round() / 1e6;

@@ -204,9 +204,12 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
     names.extend(["GRIB_cfVarName", "GRIB_shortName", "short_name"].map(|name| array.text(name)));
     names.extend(found.labels);
     let units = array.text("units");
-    let told = if along_axes(&standard_name, &placed.grid) { None } else { Some(names.as_slice()) };
-    let recognition =
-        recognise(told.unwrap_or_default(), told.map_or("", |_| &standard_name), &units, &levels[0], found.height);
+    let recognition = match recognise(&names, &standard_name, &units, &levels[0], found.height) {
+        found if found.variable().is_some_and(|ours| may_be_along_axes(ours, &standard_name, &placed.grid)) => {
+            Recognition::Unnamed
+        }
+        found => found,
+    };
     Ok(Some(SourceVariable {
         name: array.name.clone(),
         standard_name,
@@ -230,9 +233,11 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
     }))
 }
 
-/// Winds along the axes of a grid that are not those of the compass: none of the winds that we have names for.
-fn along_axes(standard_name: &str, grid: &Grid) -> bool {
-    ["x_wind", "y_wind"].contains(&standard_name) && grid.rectilinear().is_none()
+/// Winds that may follow the axes of their grid, which are not those of the compass: none that we have names for, unless
+/// CF attributes say so.
+fn may_be_along_axes(ours: &Variable, standard_name: &str, grid: &Grid) -> bool {
+    let is_wind = ["eastward_wind", "northward_wind"].contains(&&*ours.standard_name);
+    is_wind && grid.rectilinear().is_none() && *standard_name != *ours.standard_name
 }
 
 /// CF attributes first, then the short names of producers.

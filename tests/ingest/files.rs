@@ -448,6 +448,18 @@ fn another_grid_than_the_model_s_is_a_problem() {
 }
 
 #[test]
+fn levels_whose_unit_is_in_their_name() {
+    for units in ["", "1"] {
+        let mut draft = Draft::new();
+        draft.axis("at_pl", &[501.0, 850.0], &[("long_name", "Pressure level in hPa"), ("units", units)]);
+        draft.counted("ta", &["time", "at_pl", "latitude", "longitude"], TEMPERATURE);
+        let path = draft.done();
+        let inventory = open(&[&path]).unwrap();
+        assert_eq!(inventory.files()[0].variables[0].levels, [Level::Pressure(501.0), Level::Pressure(850.0)]);
+    }
+}
+
+#[test]
 fn levels_without_a_unit_are_read_only_where_they_leave_no_doubt() {
     for (levels, pressure) in
         [(&[500.0, 850.0][..], true), (&[1.0, 2.0, 3.0], false), (&[8.0, 120.0], false), (&[501.0, 850.0], false)]
