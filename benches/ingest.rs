@@ -22,8 +22,7 @@ fn main() {
         println!("nothing to read: cargo bench --bench ingest -- FILE…");
         return;
     }
-    let isolation =
-        Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into(), argument: "read-apart".to_owned() };
+    let isolation = Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into() };
     let start = Instant::now();
     let inventory = Inventory::open(&files, &isolation).unwrap_or_else(|error| panic!("{error}"));
     let known = inventory.variables().filter_map(|(_, variable)| match &variable.recognition {

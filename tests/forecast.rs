@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 use vejr::atmos::Level;
-use vejr::store::{ForecastReader, Location, RunState};
+use vejr::location::Location;
+use vejr::store::{ForecastReader, RunState};
 
 const STEPS: usize = 24;
 

@@ -130,8 +130,7 @@ fn folder() -> Option<PathBuf> {
 
 /// What became of a file, and why; and what should not have.
 fn outcome(entry: &Entry, path: PathBuf) -> (&'static str, String, Vec<String>) {
-    let isolation =
-        Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into(), argument: "read-apart".to_owned() };
+    let isolation = Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into() };
     let (inventory, problems) = Inventory::survey(&[path], &isolation);
     let mut wrong = Vec::new();
     let mut reasons: Vec<String> = problems.iter().map(|problem| problem.found.clone()).collect();

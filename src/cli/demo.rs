@@ -12,9 +12,10 @@ use crate::atmos::LeadTime;
 use crate::device::{DeviceRequest, device_name};
 use crate::forecast::{self, RunOptions};
 use crate::ingest::Inventory;
+use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::serve::{Limits, ServeConfig, Server};
-use crate::store::{Encoding, Location};
+use crate::store::Encoding;
 
 /// Forecast ten days with the bundled model, publish, serve on this machine, and say where to look.
 ///

@@ -11,8 +11,9 @@ use crate::atmos::{LeadTime, ReferenceTime};
 use crate::device::{DeviceRequest, device_name};
 use crate::forecast::{self, RunOptions, RunSummary};
 use crate::ingest::Inventory;
+use crate::location::Location;
 use crate::model::ModelPackage;
-use crate::store::{Encoding, Location};
+use crate::store::Encoding;
 
 /// Forecast from an analysis and publish every step as it is computed.
 ///

@@ -38,11 +38,9 @@ enum Command {
     Serve(serve::Arguments),
     Score(score::Arguments),
     /// What reads NetCDF files for another vejr, over standard input and output.
-    #[command(name = READ_APART, hide = true)]
+    #[command(name = ingest::READ_APART, hide = true)]
     ReadApart,
 }
-
-const READ_APART: &str = "read-apart";
 
 const WHAT_NEXT: &str = "\
 vejr forecasts with trained machine-learning weather models.
@@ -69,7 +67,7 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let result = match command {
-        Command::ReadApart => ingest::serve(std::io::stdin().lock(), std::io::stdout().lock())
+        Command::ReadApart => ingest::read_apart(std::io::stdin().lock(), std::io::stdout().lock())
             .map_err(|error| Failure::new(Fault::Other, error)),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Forecast(arguments) => forecast::run(arguments),
@@ -99,7 +97,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 fn isolation() -> Result<Isolation, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Fault::Other, format!("the program does not know where it lies: {error}")))?;
-    Ok(Isolation::Process { program, argument: READ_APART.to_owned() })
+    Ok(Isolation::Process { program })
 }
 
 /// Prints a line to standard output; a reader that went away (`vejr … | head`) is no error.

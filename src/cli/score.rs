@@ -10,9 +10,10 @@ use ndarray::Array2;
 use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{Analysis, LeadTime, Level, ReferenceTime, ValidTime, Variable};
 use crate::ingest::{Inventory, Request};
+use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::score::{Cell, Pair, Verification, as_json, as_table, summary};
-use crate::store::{self, ForecastReader, Location};
+use crate::store::{self, ForecastReader};
 
 /// Score forecasts against analyses: area-weighted RMSE, bias and anomaly correlation, beside those of persistence.
 ///

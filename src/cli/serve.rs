@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::models::packages_in;
 use super::{Failure, Fault, runtime, say};
+use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::serve::{Limits, ModelChannel, ModelSummary, ServeConfig, Server};
-use crate::store::Location;
 
 /// Serve the forecasts of a store: gRPC, HTTP tiles and a map, on one port.
 ///

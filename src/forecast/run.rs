@@ -12,8 +12,9 @@ use super::input::InitialStates;
 use super::{ForecastError, Rollout, RunIdentity, RunKey, check_plausible};
 use crate::atmos::{Field, Grid, LeadTime, ReferenceTime, ValidTime, known_variable};
 use crate::device::{device_name, peak_resident_bytes};
+use crate::location::Location;
 use crate::model::{ChannelLayout, ModelPackage, State, StateError};
-use crate::store::{Encoding, ForecastPath, ForecastSpec, ForecastWriter, Location, Output, RunState};
+use crate::store::{Encoding, ForecastPath, ForecastSpec, ForecastWriter, Output, RunState};
 
 /// Steps that wait to be published while the next one is computed.
 const QUEUE: usize = 2;

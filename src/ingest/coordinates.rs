@@ -34,8 +34,8 @@ pub(super) struct Found {
     /// Where the grid is a projection's.
     pub y: Option<Plane>,
     pub x: Option<Plane>,
-    /// The grid, or why there is none.
-    pub placement: Option<Result<Placement, String>>,
+    /// The grid; none where nothing is horizontal.
+    pub placement: Option<Placement>,
     pub levels: Option<Vec<Level>>,
     /// In m, of a single level.
     pub height: Option<f64>,
@@ -196,7 +196,7 @@ impl<'f> Coordinates<'f> {
         }
         self.scalars(variable, &mut found, &mut time);
         self.time_table(variable, &mut found, &mut time);
-        found.placement = Some(horizontal::place(self.dataset, variable, &mut found));
+        found.placement = horizontal::place(self.dataset, variable, &mut found)?;
         found.labels = self.labels(variable);
         let blocking = blocking.into_iter().find(|(place, _)| found.roles[*place] == Role::Other);
         found.blocked = blocking.map(|(_, reason)| reason);

@@ -155,7 +155,8 @@ impl SourceFile {
 
     /// Says it once per reason, not once per variable.
     fn nothing_to_read(&self, groups: usize) -> Vec<Problem> {
-        let expected = "fields on latitudes and longitudes";
+        let expected = "fields on latitudes and longitudes, on a projection that grid_mapping describes, or with latitude and \
+                        longitude of every point";
         let reasons: BTreeSet<&str> = self.unread.iter().map(|(_, reason)| reason.as_str()).collect();
         let problem = |reason: &str| {
             let names = self.unread.iter().filter(|(_, other)| other == reason).map(|(name, _)| name.as_str());
@@ -183,13 +184,9 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
         return Err(format!("dimension {:?} of length 0: no data", empty.name));
     }
     let found = coordinates.of(array)?;
-    let placed = match (found.placement, &found.blocked) {
-        (Some(Ok(placed)), _) => placed,
-        (Some(Err(reason)), Some(what)) if reason.starts_with("no latitude") => {
-            return Err(format!("{reason}; {what}"));
-        }
-        (Some(Err(reason)), _) => return Err(reason),
-        (None, _) => return Ok(None),
+    let Some(placed) = found.placement else {
+        let what = found.blocked.map(|what| format!("; {what}")).unwrap_or_default();
+        return Err(format!("no latitude and longitude axes{what}"));
     };
     let decoding = Decoding::of(array)?;
     let levels = found.levels.unwrap_or_else(|| vec![Level::Surface]);

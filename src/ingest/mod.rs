@@ -6,12 +6,15 @@
 //! A variable is recognised by its CF attributes (`standard_name`, vertical coordinate, units), then by the short names
 //! that producers use ([`lexicon`]), or asked for by the very name that it has in the file.
 //!
+//! From below: `dataset` (arrays with dimensions and attributes, of any format) → `values` (what stored numbers mean) →
+//! `axis`, `coordinates`, `horizontal` (where a variable lies) → `file` (what it is) → `matching`, `reading` → [`Inventory`].
+//!
 //! Nothing in a file is believed unseen: lengths are checked before memory is asked for, a classic header is checked
-//! against the size of its file, and what makes the library below panic is a damaged file here.
+//! against the size of its file, and what makes the library below panic, crash or hang is a damaged file here
+//! ([`Isolation`]).
 
 mod axis;
 mod calendar;
-mod classic;
 mod coordinates;
 mod dataset;
 mod error;
@@ -26,7 +29,7 @@ mod units;
 mod values;
 
 pub use calendar::CfTime;
-pub use dataset::{Isolation, serve};
+pub use dataset::{Isolation, READ_APART, read_apart};
 pub use error::{IngestError, Problem};
 pub use field::Range;
 pub use file::{Recognition, SourceFile, SourceVariable};

@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 
 use super::error::Error;
 use super::names::{ForecastName, id, resource_name};
-use crate::store::{ForecastPath, ForecastReader, Location, Manifest, RunState, StoreError, list_forecasts};
+use crate::location::Location;
+use crate::store::{ForecastPath, ForecastReader, Manifest, RunState, StoreError, list_forecasts};
 
 /// How old what is told of a running forecast may be: well below the time of a step.
 const FRESH: Duration = Duration::from_millis(500);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::atmos::LeadTime;
-use crate::store::Location;
+use crate::location::Location;
 
 #[derive(Debug, Clone)]
 pub struct ServeConfig {

@@ -37,4 +37,4 @@ pub use reader::ForecastReader;
 pub use spec::{Encoding, ForecastSpec, Output};
 pub use writer::ForecastWriter;
 
-pub use crate::location::Location;
+use crate::location::Location;

@@ -184,7 +184,7 @@ fn a_plane_of_a_projection_is_a_plane_on_the_tile() {
             let samples = footprint.sample(&window(&field, &footprint));
             for (i, &sample) in samples.iter().enumerate() {
                 let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
-                match grid.locate(latitude, longitude) {
+                match grid.between(latitude, longitude) {
                     Some(_) => {
                         inside += 1;
                         assert!((f64::from(sample) - plane(latitude, longitude)).abs() < 5e-4, "{sample}");
@@ -215,7 +215,7 @@ fn points_colour_their_cells_and_nothing_else() {
         let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
         let nearest = points.nearest(latitude, longitude).map(|(row, column)| field[[row, column]]);
         assert_eq!(nearest, Some(sample).filter(|sample| !sample.is_nan()));
-        if grid.locate(latitude, longitude).is_some() {
+        if grid.between(latitude, longitude).is_some() {
             assert!(nearest.is_some(), "no hole at {latitude} {longitude}");
         }
     }

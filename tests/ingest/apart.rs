@@ -10,7 +10,7 @@ use crate::*;
 
 /// What `vejr` itself does.
 fn children() -> Isolation {
-    Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into(), argument: "read-apart".to_owned() }
+    Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into() }
 }
 
 /// A program in place of the child.
@@ -19,7 +19,7 @@ fn impostor(folder: &TempDir, script: &str) -> Isolation {
     let program = folder.path().join("impostor");
     std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Isolation::Process { program, argument: "read-apart".to_owned() }
+    Isolation::Process { program }
 }
 
 fn draft() -> (Draft, PathBuf) {
@@ -62,6 +62,7 @@ fn a_child_that_dies_hangs_or_talks_nonsense_is_a_damaged_file() {
         ("kill -SEGV $$", "signal: 11"),
         ("exit 3", "the process that read it ended"),
         ("exec sleep 60", "did not end within"),
+        ("exec >&-; sleep 60", "the process that read it ended"),
         ("head -c 4096 /dev/zero | tr '\\0' 'x'", "answer"),
         ("printf '\\001\\000\\000\\000\\000\\000\\000\\000\\377'; sleep 60", "answer"),
     ] {
@@ -71,7 +72,7 @@ fn a_child_that_dies_hangs_or_talks_nonsense_is_a_damaged_file() {
         assert_said(&error, &["draft.nc", words]);
         assert!(start.elapsed() < Duration::from_secs(10), "{script}: {:?}", start.elapsed());
     }
-    let nowhere = Isolation::Process { program: "/no/such/program".into(), argument: String::new() };
+    let nowhere = Isolation::Process { program: "/no/such/program".into() };
     assert_said(&Inventory::open(&[path], &nowhere).unwrap_err(), &["no process to read with"]);
 }
 

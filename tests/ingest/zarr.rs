@@ -106,12 +106,18 @@ fn what_is_no_store_says_so() {
     std::fs::create_dir(place("empty")).unwrap();
     std::fs::create_dir(place("group")).unwrap();
     std::fs::write(place("group/.zgroup"), r#"{"zarr_format": 2}"#).unwrap();
+    std::fs::create_dir_all(place("vast/t")).unwrap();
+    std::fs::write(place("vast/.zgroup"), r#"{"zarr_format": 2}"#).unwrap();
+    let vast = r#"{"zarr_format": 2, "shape": [4, 4], "chunks": [1099511627776, 1048576], "dtype": "<f4", "order": "C",
+                   "fill_value": 0, "filters": null, "compressor": null}"#;
+    std::fs::write(place("vast/t/.zarray"), vast).unwrap();
     std::fs::create_dir(place("cut")).unwrap();
     std::fs::write(place("cut/zarr.json"), r#"{"zarr_format": 3, "node_type": "gro"#).unwrap();
     std::fs::write(place("letters.zip"), b"PK\x03\x04 and no more").unwrap();
     for (name, words) in [
         ("empty", "no Zarr group"),
         ("group", "no data variables"),
+        ("vast", "chunks of more than"),
         ("cut", "damaged zarr.json"),
         ("letters.zip", "damaged zip"),
         ("nowhere", "no readable file"),

@@ -11,8 +11,9 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vejr::atmos::LeadTime;
+use vejr::location::Location;
 use vejr::serve::{Limits, ModelChannel, ModelSummary, ServeConfig, Server, StartError};
-use vejr::store::{ForecastPath, Location};
+use vejr::store::ForecastPath;
 
 /// A server and its store; both end with it.
 pub struct Service {

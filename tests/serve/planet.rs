@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ndarray::Array2;
 use serde_json::{Map, json};
 use vejr::atmos::{Field, Grid, LeadTime, Level, ReferenceTime, Variable, known_variable};
-use vejr::store::{Encoding, ForecastPath, ForecastSpec, ForecastWriter, Location, Output};
+use vejr::location::Location;
+use vejr::store::{Encoding, ForecastPath, ForecastSpec, ForecastWriter, Output};
 
 pub const LEVELS: [f64; 5] = [250.0, 500.0, 700.0, 850.0, 1000.0];
 pub const MODEL: &str = "made-up-planet";

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use vejr::store::{Encoding, Location};
+use vejr::location::Location;
+use vejr::store::Encoding;
 
 use crate::forecast::{LARGE, complete, spec};
 use crate::python::{self, run};

@@ -4,9 +4,9 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::{Map, json};
 use vejr::atmos::{LeadTime, Level};
+use vejr::location::Location;
 use vejr::store::{
-    Encoding, ForecastPath, ForecastReader, ForecastWriter, Location, RunState, StoreError, find_forecasts,
-    list_forecasts,
+    Encoding, ForecastPath, ForecastReader, ForecastWriter, RunState, StoreError, find_forecasts, list_forecasts,
 };
 
 use crate::forecast::{LARGE, SMALL, STEPS, check_published, complete, contents, fields, reference_time, spec, value};

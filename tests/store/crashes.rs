@@ -14,7 +14,8 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use vejr::store::{Encoding, ForecastReader, ForecastSpec, Location, RunState, StoreError};
+use vejr::location::Location;
+use vejr::store::{Encoding, ForecastReader, ForecastSpec, RunState, StoreError};
 
 use crate::forecast::{LARGE, SMALL, STEPS, check_published, complete, contents, spec};
 

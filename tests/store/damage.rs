@@ -4,7 +4,8 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use vejr::store::{Encoding, ForecastReader, Location, StoreError};
+use vejr::location::Location;
+use vejr::store::{Encoding, ForecastReader, StoreError};
 
 use crate::forecast::{LARGE, SMALL, check_published, complete, spec};
 

@@ -9,7 +9,8 @@ use ndarray::Array2;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Map, json};
 use vejr::atmos::{Field, Grid, LeadTime, Level, ReferenceTime, Variable, known_variable};
-use vejr::store::{Encoding, ForecastReader, ForecastSpec, ForecastWriter, Location, Output, RunState, StoreError};
+use vejr::location::Location;
+use vejr::store::{Encoding, ForecastReader, ForecastSpec, ForecastWriter, Output, RunState, StoreError};
 
 pub const STEPS: usize = 5;
 /// 2 × 3 inner chunks, which do not divide the grid.

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use vejr::atmos::{Grid, Projection};
-use vejr::store::{Encoding, ForecastReader, ForecastSpec, Location};
+use vejr::location::Location;
+use vejr::store::{Encoding, ForecastReader, ForecastSpec};
 
 use crate::forecast::{STEPS, complete, spec, value};
 use crate::python::{run, with};
@@ -55,16 +56,22 @@ async fn check_read_back(location: &Location, spec: &ForecastSpec) {
     }
 }
 
+/// A whole forecast on a grid, at `f.zarr` in a folder.
+async fn published(grid: Grid) -> (tempfile::TempDir, Location, ForecastSpec) {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::parse(folder.path().join("f.zarr").to_str().unwrap()).unwrap();
+    let mut spec = spec((2, 2), Encoding::Float32, "key");
+    spec.grid = Arc::new(grid);
+    complete(&location, &spec).await.unwrap();
+    (folder, location, spec)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_grid_comes_back_and_opens() {
     let python = with(&["xarray", "zarr", "pyproj"]);
     for (kind, definition, grid) in grids() {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, location, spec) = published(grid).await;
         let path = folder.path().join("f.zarr");
-        let location = Location::parse(path.to_str().unwrap()).unwrap();
-        let mut spec = spec((2, 2), Encoding::Float32, "key");
-        spec.grid = Arc::new(grid);
-        complete(&location, &spec).await.unwrap();
         check_read_back(&location, &spec).await;
         if let Some(python) = &python {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/grids.py");
@@ -77,12 +84,8 @@ async fn every_kind_of_grid_comes_back_and_opens() {
 async fn the_exchange_format_holds_on_a_projection() {
     let Some(python) = with(&["mlwp_data_specs.specs.cli"]) else { return };
     let (_, _, grid) = grids().swap_remove(0);
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, ..) = published(grid).await;
     let path = folder.path().join("f.zarr");
-    let location = Location::parse(path.to_str().unwrap()).unwrap();
-    let mut spec = spec((2, 2), Encoding::Float32, "key");
-    spec.grid = Arc::new(grid);
-    complete(&location, &spec).await.unwrap();
     let call = "import sys; from mlwp_data_specs.specs.cli import main; sys.exit(main())";
     let traits = ["--time", "forecast", "--space", "grid", "--uncertainty", "deterministic"];
     println!("{}", run(Command::new(&python).args(["-c", call]).arg(&path).args(traits)));

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use vejr::store::Location;
+use vejr::location::Location;
 
 use crate::conformance::conforms;
 use crate::python;

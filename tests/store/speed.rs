@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use vejr::store::{Encoding, ForecastWriter, Location};
+use vejr::location::Location;
+use vejr::store::{Encoding, ForecastWriter};
 
 use crate::forecast::{LARGE, STEPS, fields, spec};
 

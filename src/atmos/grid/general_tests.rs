@@ -36,11 +36,13 @@ fn every_point_is_found_where_it_lies() {
         let (curvilinear, points) = (curvilinear(&grid), points(&grid));
         for (row, column) in (0..h).flat_map(|row| (0..w).map(move |column| (row, column))) {
             let (latitude, longitude) = grid.place(row, column);
-            let found = grid.locate(latitude, longitude).unwrap();
-            assert!((found.0 - row as f64).abs() < 1e-5 && (found.1 - column as f64).abs() < 1e-5, "{found:?}");
+            let (rows, columns) = grid.between(latitude, longitude).unwrap();
+            for (found, expected) in [(rows, row), (columns, column)] {
+                assert!((found.low as f64 + found.weight - expected as f64).abs() < 1e-5, "{found:?}");
+            }
             assert_eq!(grid.nearest(latitude, longitude), Some((row, column)));
             assert_eq!(curvilinear.nearest(latitude, longitude), Some((row, column)));
-            assert_eq!(points.locate(latitude, longitude), Some((0.0, (row * w + column) as f64)));
+            assert_eq!(points.nearest(latitude, longitude), Some((0, row * w + column)));
         }
         assert!(curvilinear.same_points(&grid) && grid.same_points(&curvilinear) && !points.same_points(&grid));
     }
@@ -70,7 +72,7 @@ fn between_points_the_nearest_is_nearest_and_outside_there_is_none() {
             assert_eq!(curvilinear.nearest(latitude, longitude), Some((row, column)));
             assert_eq!(points.nearest(latitude, longitude), Some((0, best)));
         }
-        if grid.locate(latitude, longitude).is_some() {
+        if grid.between(latitude, longitude).is_some() {
             assert!(grid.nearest(latitude, longitude).is_some());
         }
         // a cell's diagonal away from every point is outside
@@ -80,7 +82,8 @@ fn between_points_the_nearest_is_nearest_and_outside_there_is_none() {
     }
     assert!(inside > 100, "{inside}");
     for (latitude, longitude) in [(-56.7, -155.0), (f64::NAN, 0.0), (55.0, f64::INFINITY), (91.0, 0.0)] {
-        assert_eq!((grid.locate(latitude, longitude), points.locate(latitude, longitude)), (None, None));
+        assert!(grid.between(latitude, longitude).is_none() && grid.nearest(latitude, longitude).is_none());
+        assert_eq!(points.nearest(latitude, longitude), None);
     }
 }
 

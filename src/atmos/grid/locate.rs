@@ -19,23 +19,15 @@ impl Between {
     fn at(index: usize) -> Self {
         Self { low: index, high: index, weight: 0.0 }
     }
-
-    /// As a number along the axis; past the last point where `high` is the first again.
-    fn fraction(self) -> f64 {
-        self.low as f64 + self.weight
-    }
 }
 
 impl Grid {
-    /// Row and column of a place, with fractions between points; column numbers from W - 1 to W lie between the last
-    /// meridian and the first. `None` outside the outermost points (but poleward of a global grid's outermost row that
-    /// row). Of grids without axes the nearest point, within its reach ([`Self::nearest`]).
-    pub fn locate(&self, latitude: f64, longitude: f64) -> Option<(f64, f64)> {
-        if let Axes::None = self.axes() {
-            return self.nearest(latitude, longitude).map(|(row, column)| (row as f64, column as f64));
+    /// Whether a place lies within the outermost points; of grids without axes, within reach of one ([`Self::nearest`]).
+    pub fn contains(&self, latitude: f64, longitude: f64) -> bool {
+        match self.axes() {
+            Axes::None => self.nearest(latitude, longitude).is_some(),
+            _ => self.between(latitude, longitude).is_some(),
         }
-        let (row, column) = self.between(latitude, longitude)?;
-        Some((row.fraction(), column.fraction()))
     }
 
     /// The rows and the columns around a place; `None` outside the grid, and for grids without axes.

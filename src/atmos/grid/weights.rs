@@ -100,7 +100,7 @@ impl Grid {
         let latitudes = || places.iter().map(|place| place.0).filter(|latitude| latitude.is_finite());
         let (mut south, mut north) = (latitudes().fold(90.0, f64::min), latitudes().fold(-90.0, f64::max));
         if self.projection().is_some() {
-            let [north_pole, south_pole] = [90.0, -90.0].map(|pole| self.locate(pole, 0.0).is_some());
+            let [north_pole, south_pole] = [90.0, -90.0].map(|pole| self.contains(pole, 0.0));
             north = if north_pole { 90.0 } else { north };
             south = if south_pole { -90.0 } else { south };
             if north_pole || south_pole {

@@ -25,9 +25,12 @@ pub enum Isolation {
     /// In this process: for files that are trusted.
     #[default]
     None,
-    /// In child processes: this program, called with this argument, must call [`serve`].
-    Process { program: PathBuf, argument: String },
+    /// In child processes: this program, called with [`READ_APART`], must call [`read_apart`].
+    Process { program: PathBuf },
 }
+
+/// The argument that tells a program that it is such a child.
+pub const READ_APART: &str = "read-apart";
 
 /// Without a sign of life for so long, and for what reading the bytes takes, a child is ended.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +43,7 @@ const LARGEST_FRAME: u64 = 16 << 30;
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Question {
-    Open { path: PathBuf, format: String },
+    Open { path: PathBuf },
     Read { array: usize, start: Vec<usize>, count: Vec<usize> },
     Texts { array: usize },
 }
@@ -80,11 +83,10 @@ struct Process {
 }
 
 /// Opens a file in a child process.
-pub fn open(path: &Path, format: &'static str, program: &Path, argument: &str) -> Result<Dataset, String> {
+pub fn open(path: &Path, format: &'static str, program: &Path) -> Result<Dataset, String> {
     let absolute = path.canonicalize().map_err(|error| format!("no readable file ({error})"))?;
-    let mut process = Process::start(program, argument)?;
-    let question = Question::Open { path: absolute, format: format.to_owned() };
-    match process.ask(&question, 0)? {
+    let mut process = Process::start(program)?;
+    match process.ask(&Question::Open { path: absolute }, 0)? {
         (Answer::Opened { attributes, arrays, dimensions, groups }, _) => {
             let names = arrays.iter().map(|array| array.name.clone()).collect();
             let source = Box::new(Apart { process: Mutex::new(process), arrays: names });
@@ -95,9 +97,9 @@ pub fn open(path: &Path, format: &'static str, program: &Path, argument: &str) -
 }
 
 impl Process {
-    fn start(program: &Path, argument: &str) -> Result<Self, String> {
+    fn start(program: &Path) -> Result<Self, String> {
         let mut child = Command::new(program)
-            .arg(argument)
+            .arg(READ_APART)
             // HDF5 allocates each chunk anew: kept by the C library, its pages are not cleared again for every one
             .env("MALLOC_MMAP_THRESHOLD_", "33554432")
             .env("MALLOC_TRIM_THRESHOLD_", "268435456")
@@ -132,22 +134,21 @@ impl Process {
         // a child that has ended takes no question; what it answered, or that it did not, tells
         let _ = self.questions.as_mut().map(|questions| send(questions, question).and_then(|()| questions.flush()));
         let patience = PATIENCE + Duration::from_secs(bytes / SLOWEST);
-        let answer = self.answers.recv_timeout(patience);
-        let (reason, kill) = match answer {
+        let reason = match self.answers.recv_timeout(patience) {
             Ok(Ok((Answer::Failed(reason), _))) => return Err(reason),
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(reason)) => (reason, true),
+            Ok(Err(reason)) => reason,
             Err(RecvTimeoutError::Timeout) => {
-                (format!("a damaged file (reading it did not end within {} s)", patience.as_secs()), true)
+                format!("a damaged file (reading it did not end within {} s)", patience.as_secs())
             }
             Err(RecvTimeoutError::Disconnected) => {
+                // of one that has ended already, the status stays what it is
+                let _ = self.child.kill();
                 let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-                (format!("a damaged file (the process that read it ended: {status})"), false)
+                format!("a damaged file (the process that read it ended: {status})")
             }
         };
-        if kill {
-            let _ = self.child.kill();
-        }
+        let _ = self.child.kill();
         self.ended = Some(reason.clone());
         Err(reason)
     }
@@ -230,7 +231,7 @@ fn receive(from: &mut impl Read) -> Result<Option<(Answer, Option<Numbers>)>, St
 }
 
 /// The child's end: answers questions until its input ends. The first must open a file.
-pub fn serve(questions: impl Read, answers: impl Write) -> std::io::Result<()> {
+pub fn read_apart(questions: impl Read, answers: impl Write) -> std::io::Result<()> {
     #[cfg(unix)]
     limit_memory()?;
     let mut questions = BufReader::new(questions);
@@ -257,7 +258,7 @@ fn reply(question: Question, dataset: &mut Option<Dataset>) -> Result<(Answer, O
         dataset.arrays.get(array).map(|array| (dataset, array)).ok_or("no such array")
     };
     match question {
-        Question::Open { path, .. } => {
+        Question::Open { path } => {
             let found = netcdf::open(&path, "NetCDF")?;
             let Dataset { attributes, arrays, dimensions, groups, .. } = &found;
             let answer = Answer::Opened {

@@ -6,6 +6,7 @@
 mod apart;
 mod archive;
 mod attribute;
+mod classic;
 mod format;
 mod netcdf;
 mod numbers;
@@ -16,7 +17,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use apart::{Isolation, serve};
+pub use apart::{Isolation, READ_APART, read_apart};
 pub use attribute::{Attribute, Attributes};
 pub(in crate::ingest) use numbers::each;
 pub use numbers::{ElementType, Number, Numbers};
@@ -25,6 +26,9 @@ use super::Problem;
 
 /// Larger headers are damaged ones: no producer comes near.
 const MOST_ARRAYS: usize = 100_000;
+/// More numbers, or texts, are never read at once.
+const MOST_NUMBERS: usize = 1 << 30;
+const MOST_TEXTS: usize = 1 << 20;
 
 /// A dimension of an array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +99,7 @@ impl Dataset {
         let dataset = match format::recognise(path).map_err(problem)? {
             format::Format::NetCdf(name) => match isolation {
                 Isolation::None => netcdf::open(path, name),
-                Isolation::Process { program, argument } => apart::open(path, name, program, argument),
+                Isolation::Process { program } => apart::open(path, name, program),
             },
             format::Format::Zarr(place) => zarr::open(place),
         }
@@ -120,13 +124,20 @@ impl Dataset {
         if let Some(reason) = &array.unreadable {
             return Err(reason.clone());
         }
-        let due = count.iter().product::<usize>();
+        let due = product(count, MOST_NUMBERS)?;
         let numbers = self.source.read(array, start, count)?;
         if numbers.len() == due { Ok(numbers) } else { Err(format!("{} values where {due} are due", numbers.len())) }
     }
 
     /// The texts of an array that is not numeric.
     pub fn read_texts(&self, array: &Array) -> Result<Vec<String>, String> {
+        product(&array.shape(), MOST_TEXTS)?;
         self.source.read_texts(array)
     }
+}
+
+/// How many there are in a block; an error where that is more than anybody has.
+fn product(count: &[usize], most: usize) -> Result<usize, String> {
+    let all = count.iter().try_fold(1usize, |all, length| all.checked_mul(*length));
+    all.filter(|all| *all <= most).ok_or_else(|| format!("{count:?} values at once: more than {most}"))
 }

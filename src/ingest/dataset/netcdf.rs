@@ -9,8 +9,7 @@ use ::netcdf::AttributeValue;
 use ::netcdf::types::{FloatType, IntType, NcVariableType};
 use ndarray::Dimension as _;
 
-use super::super::classic;
-use super::{Array, Attribute, Attributes, Dataset, Dimension, ElementType, Numbers, Source};
+use super::{Array, Attribute, Attributes, Dataset, Dimension, ElementType, Numbers, Source, classic};
 
 /// How long a file may stay locked.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);

@@ -23,6 +23,9 @@ use crate::location::Location;
 /// Larger metadata are damaged ones.
 const MOST_METADATA_BYTES: usize = 64 << 20;
 
+/// Larger chunks are nobody's: one would have to fit into memory.
+const MOST_CHUNK_BYTES: usize = 8 << 30;
+
 type Storage = dyn ReadableStorageTraits;
 
 /// The arrays of a store, each opened once.
@@ -262,8 +265,13 @@ fn describe(name: &str, array: &ZarrArray<Storage>) -> Array {
     };
     let dimensions = array.shape().iter().enumerate().map(dimension).collect();
     let chunks = array.chunk_shape(&vec![0; array.dimensionality()]).ok();
-    let chunks = chunks.map(|chunks| chunks.iter().filter_map(|length| usize::try_from(length.get()).ok()).collect());
-    Array { name: name.to_owned(), dimensions, kind, attributes, chunks, unreadable: None }
+    let chunks: Option<Vec<usize>> =
+        chunks.map(|chunks| chunks.iter().map(|length| usize::try_from(length.get()).unwrap_or(usize::MAX)).collect());
+    let bytes = chunks.iter().flatten().try_fold(kind.size(), |bytes, length| bytes.checked_mul(*length));
+    let unreadable = bytes
+        .is_none_or(|bytes| bytes > MOST_CHUNK_BYTES)
+        .then(|| format!("chunks of more than {} GiB", MOST_CHUNK_BYTES >> 30));
+    Array { name: name.to_owned(), dimensions, kind, attributes, chunks, unreadable }
 }
 
 fn attributes_of(map: &Map<String, Value>) -> Attributes {

@@ -32,44 +32,41 @@ impl Placement {
     }
 }
 
-/// Finds the grid of a variable, and says which of its dimensions are the grid's: `found.roles`.
-pub(super) fn place(dataset: &Dataset, variable: &Array, found: &mut Found) -> Result<Placement, String> {
+/// Finds the grid of a variable, and says which of its dimensions are the grid's: `found.roles`. `None`: there are no
+/// horizontal coordinates.
+pub(super) fn place(dataset: &Dataset, variable: &Array, found: &mut Found) -> Result<Option<Placement>, String> {
     if let Some(mesh) = unstructured(dataset, variable) {
         return Err(mesh);
     }
     if let (Some(latitude), Some(longitude)) = (&found.latitude, &found.longitude) {
         limit(latitude.len(), longitude.len())?;
-        return rectilinear::place(latitude, longitude);
+        return rectilinear::place(latitude, longitude).map(Some);
     }
+    let tables = tables::of(dataset, variable)?;
     if let (Some(y), Some(x)) = (&found.y, &found.x) {
         limit(y.values.len(), x.values.len())?;
-        let tables = tables::of(dataset, variable)?;
         return match (mapping::of(dataset, variable), tables) {
             (Ok(projection), tables) => {
                 let assumed = projection.earth_is_assumed();
                 let placement = mapping::place(y, x, projection)?;
                 match tables.map(|tables| (tables.agree_with(&placement, variable, found), tables)) {
-                    None | Some((Ok(()), _)) => Ok(placement),
+                    None | Some((Ok(()), _)) => Ok(Some(placement)),
                     // the file does not say on which Earth its projection is: its tables do
-                    Some((Err(_), tables)) if assumed => tables.place(variable, found),
+                    Some((Err(_), tables)) if assumed => tables.place(variable, found).map(Some),
                     Some((Err(reason), _)) => Err(reason),
                 }
             }
             // the tables say all that is needed of a projection that is not known here
-            (Err(_), Some(tables)) => tables.place(variable, found),
+            (Err(_), Some(tables)) => tables.place(variable, found).map(Some),
             (Err(reason), None) => Err(format!("y and x axes of a projection that cannot be used: {reason}")),
         };
     }
-    if let Some(tables) = tables::of(dataset, variable)? {
-        return tables.place(variable, found);
+    let places = tables.map_or_else(|| tables::points(dataset, variable), |tables| Ok(Some(tables)))?;
+    match places {
+        Some(places) => places.place(variable, found).map(Some),
+        None if found.y.is_some() || found.x.is_some() => Err("one axis of a projection without the other".to_owned()),
+        None => Ok(None),
     }
-    if let Some(points) = tables::points(dataset, variable)? {
-        return points.place(variable, found);
-    }
-    Err(match &found.y.as_ref().or(found.x.as_ref()) {
-        Some(_) => "one axis of a projection without the other".to_owned(),
-        None => "no latitude and longitude axes".to_owned(),
-    })
 }
 
 fn limit(h: usize, w: usize) -> Result<(), String> {
