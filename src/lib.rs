@@ -15,6 +15,7 @@
 //! | 4 | [`serve`] | gRPC and HTTP; the one place that maps errors to status codes; the map page |
 //! | 3 | [`tile`] | a window of a field → a tile: projection, resampling, palette, encoding |
 //! | 3 | [`forecast`] | `Rollout` and the run: where all below meet |
+//! | 2 | [`import`] | what training leaves behind → packages |
 //! | 2 | [`score`] | verification against analyses |
 //! | 1 | [`model`] | packages, `State`, `Normalizer`, `StepModel`, layers and architectures |
 //! | 1 | [`ingest`] | files → `Analysis`: reading, naming, units, axes |
@@ -44,6 +45,7 @@ pub mod atmos;
 pub mod cli;
 pub mod device;
 pub mod forecast;
+pub mod import;
 pub mod ingest;
 pub mod location;
 pub mod model;

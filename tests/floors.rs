@@ -8,6 +8,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("serve", 4),
     ("tile", 3),
     ("forecast", 3),
+    ("import", 2),
     ("score", 2),
     ("model", 1),
     ("ingest", 1),

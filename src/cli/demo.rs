@@ -50,8 +50,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let lead_time = forecast_command::lead_time(&package, Some(arguments.lead_time), None)?;
     let root = Location::parse(&arguments.store)?;
     let runtime = runtime()?;
-    let initial =
-        forecast::read_initial_states(&package, &Inventory::open(&arguments.init, &isolation()?)?, None, &device)?;
+    let init = Inventory::open(&arguments.init, &isolation()?)?;
+    let initial = forecast::read_inputs(&package, (&init, None), None, lead_time, &device)?;
     let options = RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false };
     let path = forecast::path_in_store(&package, &forecast::identify(&package, &initial, &options));
     let location = path.location(&root);

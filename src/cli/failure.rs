@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::device::DeviceError;
 use crate::forecast::ForecastError;
+use crate::import::ImportError;
 use crate::ingest::IngestError;
 use crate::location::LocationError;
 use crate::model::PackageError;
@@ -39,6 +40,17 @@ impl Failure {
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Self {
         Self::configuration(error)
+    }
+}
+
+impl From<ImportError> for Failure {
+    fn from(error: ImportError) -> Self {
+        let fault = match error {
+            ImportError::Exists(_) => Fault::Configuration,
+            ImportError::Write { .. } => Fault::Storage,
+            _ => Fault::Input,
+        };
+        Self::new(fault, error)
     }
 }
 

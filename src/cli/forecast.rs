@@ -28,6 +28,9 @@ pub struct Arguments {
     /// NetCDF files or Zarr stores (folder, zip, URL) with the initial states
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     init: Vec<PathBuf>,
+    /// The same with the state at every step, for a model of a limited area: what happens at its edges
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    boundary: Vec<PathBuf>,
     /// Where to publish: a folder, or a URL such as s3://bucket/f.zarr (credentials from the AWS_… variables)
     #[arg(long, value_name = "URL")]
     output: String,
@@ -63,8 +66,13 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
     let location = Location::parse(&arguments.output)?;
     let runtime = runtime()?;
-    let inventory = Inventory::open(&arguments.init, &isolation()?)?.trusting_units(arguments.trust_units);
-    let initial = forecast::read_initial_states(&package, &inventory, arguments.reference_time, &device)?;
+    let open = |files: &[PathBuf]| -> Result<Inventory, Failure> {
+        Ok(Inventory::open(files, &isolation()?)?.trusting_units(arguments.trust_units.clone()))
+    };
+    let init = open(&arguments.init)?;
+    let boundary = (!arguments.boundary.is_empty()).then(|| open(&arguments.boundary)).transpose()?;
+    let inputs = (&init, boundary.as_ref());
+    let initial = forecast::read_inputs(&package, inputs, arguments.reference_time, lead_time, &device)?;
     if !arguments.json {
         let name = package.name();
         eprintln!("{name} on {}: {lead_time} from {}, to {location}", device_name(&device), initial.reference_time);

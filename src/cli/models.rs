@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Failure, Fault, say};
 use crate::device::DeviceRequest;
+use crate::import::{Imported, Params};
 use crate::model::{MANIFEST_FILE, ModelPackage};
 
 /// List, show and verify model packages.
@@ -20,6 +21,10 @@ pub enum Command {
     ///
     /// Example: vejr models show models/held-suarez-sfno
     Show(PackageArguments),
+    /// Make a package of what training left behind: an inference artifact or a checkpoint. Nothing in it is executed.
+    ///
+    /// Example: vejr models import gefion-1.zip --output models/gefion-1
+    Import(ImportArguments),
     /// Check every digest and shape, and the network against its reference implementation.
     ///
     /// Example: vejr models verify models/held-suarez-sfno
@@ -54,10 +59,29 @@ pub struct VerifyArguments {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Inference artifact (zip or folder), or Lightning checkpoint with its config.yaml beside it
+    source: PathBuf,
+    /// Folder of the package to make
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// What the source does not carry: n_boundary_points, graph, time_step, name, licence, …
+    #[arg(long, value_name = "FILE.toml")]
+    params: Option<PathBuf>,
+    /// Architecture of the source [default: what it looks like]
+    #[arg(long, value_name = "NAME", value_parser = ["neural-lam"])]
+    arch: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 pub fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::List(arguments) => list(&arguments),
         Command::Show(arguments) => show(&arguments),
+        Command::Import(arguments) => import(&arguments),
         Command::Verify(arguments) => verify(&arguments),
     }
 }
@@ -150,6 +174,33 @@ fn show(arguments: &PackageArguments) -> Result<(), Failure> {
         let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
         say(format!("    {:8} {:28} {:8} {}", variable.name, variable.long_name, variable.units, levels.join(" ")));
     }
+    Ok(())
+}
+
+fn import(arguments: &ImportArguments) -> Result<(), Failure> {
+    let params = arguments.params.as_deref().map(Params::read).transpose()?.unwrap_or_default();
+    let Imported { package, notes } = crate::import::import(&arguments.source, &arguments.output, &params)?;
+    if arguments.json {
+        let mut description = summary(&package);
+        description["notes"] = json!(notes);
+        say(description);
+        return Ok(());
+    }
+    for note in &notes {
+        eprintln!("note: {note}");
+    }
+    let channels = package.channels();
+    say(format!(
+        "{}: {} ({}), {} step, {} state channels, {} forcings, {} static fields, {} parameters",
+        package.path().display(),
+        package.name(),
+        package.manifest().model.arch,
+        package.time_step(),
+        channels.state.len(),
+        channels.forcings.len(),
+        channels.statics.len(),
+        package.parameters(),
+    ));
     Ok(())
 }
 

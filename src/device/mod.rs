@@ -5,7 +5,9 @@
 mod activation;
 mod matmul;
 mod memory;
+mod message_passing;
 mod mlp;
+mod perceptron;
 mod select;
 mod slices;
 mod weights;
@@ -13,6 +15,8 @@ mod weights;
 pub use activation::Activation;
 pub use matmul::{BatchAxis, Triangle, batched_complex_matmul, batched_matmul};
 pub use memory::peak_resident_bytes;
+pub use message_passing::{EdgeInput, Messages, ReceiverEdges, message_passing};
 pub use mlp::residual_mlp;
+pub use perceptron::Perceptron;
 pub use select::{DeviceError, DeviceRequest, device_name};
 pub use weights::map_weights;

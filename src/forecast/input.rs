@@ -1,12 +1,14 @@
-//! From files to the states that a forecast starts from.
+//! From files to what a forecast starts from, and what it is told on its way.
+
+use std::collections::BTreeSet;
 
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
 use super::ForecastError;
-use crate::atmos::{ReferenceTime, ValidTime};
+use crate::atmos::{LeadTime, Level, ReferenceTime, ValidTime, Variable};
 use crate::ingest::{Inventory, Request};
-use crate::model::{ModelPackage, State, StateError};
+use crate::model::{Channel, ModelPackage, State, StateError, Surroundings};
 
 /// The states that a forecast starts from.
 #[derive(Debug)]
@@ -14,17 +16,31 @@ pub struct InitialStates {
     pub reference_time: ReferenceTime,
     /// Oldest first; the last is valid at the reference time.
     pub states: Vec<State>,
-    /// SHA-256 of the values, in the model's channel order: what the forecast depends on, whatever files it came in.
+    pub surroundings: Surroundings,
+    /// SHA-256 of all values that were read, in the model's channel order: what the forecast depends on, whatever files it
+    /// came in.
     pub digest: String,
 }
 
 /// What a model needs of an analysis: its variables and levels, on its grid, at `times`.
 pub fn needs(package: &ModelPackage, times: Vec<ValidTime>) -> Request {
-    Request {
-        fields: package.layout().iter().map(|channel| (channel.variable.clone(), channel.level)).collect(),
-        times,
-        grid: Some(package.grid().clone()),
-    }
+    Request { fields: fields(package, package.layout().iter()), times, grid: package.grid().fixed().cloned() }
+}
+
+/// Channels as they are looked for in files.
+fn fields<'a>(package: &ModelPackage, channels: impl Iterator<Item = &'a Channel>) -> Vec<(Variable, Level)> {
+    let by_name = package.manifest().model.inputs_by_name;
+    let field = |channel: &Channel| {
+        let Variable { name, long_name, units, .. } = &channel.variable;
+        let named = || Variable::new(name, "", long_name, units);
+        (if by_name { named() } else { channel.variable.clone() }, channel.level)
+    };
+    channels.map(field).collect()
+}
+
+/// Forcings that are read; the others are computed.
+fn read_forcings(package: &ModelPackage) -> impl Iterator<Item = &Channel> {
+    package.channels().forcings.iter().filter(|channel| channel.formula.is_none())
 }
 
 /// Reads the model's input states from files. Without a reference time: the latest for which the files hold all
@@ -41,17 +57,100 @@ pub fn read_initial_states(
     };
     let times = input_times(package, reference_time);
     let (stacks, grid) = inventory.read_stacked(&needs(package, times.clone()))?;
-    let mut hasher = Sha256::new();
-    for value in stacks.iter().flatten() {
-        hasher.update(value.to_le_bytes());
-    }
+    let not_this = |error: StateError| ForecastError::Input(error.to_string());
+    package.grid().check(&grid).map_err(not_this)?;
+    let statics = fields(package, package.channels().statics.iter());
+    let statics = inventory.read_constants(statics, grid.clone(), reference_time.valid())?;
+    let mut digest = InputDigest::default();
+    stacks.iter().for_each(|values| digest.add(values));
+    digest.add(&statics);
     let states = times
         .into_iter()
         .zip(stacks)
         .map(|(time, values)| State::assemble(values, time, package.layout(), &grid, device))
         .collect::<Result<Vec<_>, StateError>>()
-        .map_err(|error| ForecastError::Input(error.to_string()))?;
-    Ok(InitialStates { reference_time, states, digest: hex::encode(hasher.finalize()) })
+        .map_err(not_this)?;
+    let surroundings = Surroundings { statics, ..Surroundings::none(grid) };
+    Ok(InitialStates { reference_time, states, surroundings, digest: digest.finish() })
+}
+
+/// The same with all that a forecast of this length is told on its way: forcings, and the state on the frame of a limited
+/// area at each step. They are read before the first step, so that what is missing is missed then, and only the frame is
+/// kept.
+pub fn read_inputs(
+    package: &ModelPackage,
+    (init, boundary): (&Inventory, Option<&Inventory>),
+    reference_time: Option<ReferenceTime>,
+    lead_time: LeadTime,
+    device: &Device,
+) -> Result<InitialStates, ForecastError> {
+    let told = package.manifest().boundary.is_some() || read_forcings(package).next().is_some();
+    let mut initial = read_initial_states(package, init, reference_time, device)?;
+    let boundary = match (told, boundary) {
+        (false, None) => return Ok(initial),
+        (true, Some(boundary)) => boundary,
+        (true, None) => {
+            return Err(ForecastError::Configuration(format!(
+                "{} covers a limited area: give --boundary with files that hold its variables at every step",
+                package.name()
+            )));
+        }
+        (false, Some(_)) => {
+            return Err(ForecastError::Configuration(format!(
+                "{} takes no boundary: leave --boundary out",
+                package.name()
+            )));
+        }
+    };
+    let (step, grid) = (package.time_step(), initial.surroundings.grid.clone());
+    let steps = lead_time.seconds() / step.seconds();
+    let at = |n: i64| initial.reference_time + LeadTime::from_seconds(n * step.seconds());
+    let mut digest = InputDigest::continuing(&initial.digest);
+    let channels: Vec<&Channel> = read_forcings(package).collect();
+    if !channels.is_empty() {
+        let (past, future) = package.forcing_window();
+        let times: BTreeSet<ValidTime> = (1 - past..=steps + future).map(at).collect();
+        let times: Vec<ValidTime> = times.into_iter().collect();
+        let request =
+            Request { fields: fields(package, channels.into_iter()), times: times.clone(), grid: Some(grid.clone()) };
+        let (stacks, _) = boundary.read_stacked(&request)?;
+        stacks.iter().for_each(|values| digest.add(values));
+        initial.surroundings.forcings = times.into_iter().zip(stacks).collect();
+    }
+    if let Some(frame) = package.frame(&grid) {
+        for time in (1..=steps).map(at) {
+            let request = Request { grid: Some(grid.clone()), ..needs(package, vec![time]) };
+            let (stacks, _) = boundary.read_stacked(&request)?;
+            let values = frame.cut(&stacks[0], grid.len());
+            digest.add(&values);
+            initial.surroundings.boundary.insert(time, values);
+        }
+    }
+    initial.digest = digest.finish();
+    Ok(initial)
+}
+
+/// SHA-256 of values, as little-endian float32.
+#[derive(Default)]
+struct InputDigest(Sha256);
+
+impl InputDigest {
+    fn continuing(digest: &str) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(digest.as_bytes());
+        Self(hasher)
+    }
+
+    fn add(&mut self, values: &[f32]) {
+        for values in values.chunks(1024) {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            self.0.update(&bytes);
+        }
+    }
+
+    fn finish(self) -> String {
+        hex::encode(self.0.finalize())
+    }
 }
 
 /// Valid times of the model's input states, oldest first.

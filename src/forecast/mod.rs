@@ -6,10 +6,12 @@ mod key;
 mod plausible;
 mod rollout;
 mod run;
+mod wind;
 
 pub use error::ForecastError;
-pub use input::{InitialStates, needs, read_initial_states};
+pub use input::{InitialStates, needs, read_initial_states, read_inputs};
 pub use key::{RunIdentity, RunKey};
 pub use plausible::{Implausible, check_plausible};
 pub use rollout::Rollout;
 pub use run::{MOST_STEPS, Progress, RunOptions, RunSummary, identify, path_in_store, run};
+pub use wind::WindRotation;

@@ -99,7 +99,8 @@ pub fn run(
 ) -> Result<RunSummary, ForecastError> {
     let started = Instant::now();
     let identity = identify(package, &initial, options);
-    let spec = specify(package, device, &identity, options);
+    let grid = initial.surroundings.grid.clone();
+    let spec = specify(package, device, &grid, &identity, options);
     let total = spec.lead_times.len() - 1;
     let writer = runtime.block_on(ForecastWriter::create_or_resume(location, spec, options.overwrite))?;
     let mut summary = RunSummary {
@@ -116,13 +117,15 @@ pub fn run(
     }
     let mut publisher = Publisher { writer, runtime, layout: package.layout() };
     let outcome = (|| {
-        publisher.analysis(&initial, package.grid())?;
-        let history = publisher.history(package, initial.states, device)?;
-        let model = package.load(device).map_err(|error| ForecastError::Configuration(error.to_string()))?;
+        publisher.analysis(&initial, &grid)?;
+        let InitialStates { states, surroundings, .. } = initial;
+        let history = publisher.history(package, states, (&grid, device))?;
+        let model =
+            package.load(device, surroundings).map_err(|error| ForecastError::Configuration(error.to_string()))?;
         let rollout = Rollout::new(&*model, history).ok_or_else(|| {
             ForecastError::Input(format!("the model needs {} initial states, fewer were given", model.input_states()))
         })?;
-        publisher.steps(rollout, package.grid(), total, &mut |step| {
+        publisher.steps(rollout, &grid, total, &mut |step| {
             summary.steps_computed += 1;
             summary.step_seconds += step.seconds;
             progress(step);
@@ -179,9 +182,9 @@ impl Publisher<'_> {
         &self,
         package: &ModelPackage,
         analyses: Vec<State>,
-        device: &Device,
+        (grid, device): (&Grid, &Device),
     ) -> Result<Vec<State>, ForecastError> {
-        let (h, w) = package.grid().shape();
+        let (h, w) = grid.shape();
         let wanted = package.input_states();
         let published = self.writer.steps_complete();
         let order = publishing_order(self.layout);
@@ -281,7 +284,13 @@ fn publishing_order(layout: &ChannelLayout) -> Vec<usize> {
 }
 
 /// What the run will publish.
-fn specify(package: &ModelPackage, device: &Device, identity: &RunIdentity, options: &RunOptions) -> ForecastSpec {
+fn specify(
+    package: &ModelPackage,
+    device: &Device,
+    grid: &Arc<Grid>,
+    identity: &RunIdentity,
+    options: &RunOptions,
+) -> ForecastSpec {
     let steps = options.lead_time.seconds() / package.time_step().seconds();
     let layout = package.layout();
     let outputs = layout.variables().into_iter().map(|(variable, levels)| {
@@ -316,7 +325,7 @@ fn specify(package: &ModelPackage, device: &Device, identity: &RunIdentity, opti
         title: format!("{}, forecast from {}", model.title, identity.reference_time),
         reference_time: identity.reference_time,
         lead_times: (0..=steps).map(|n| LeadTime::from_seconds(n * package.time_step().seconds())).collect(),
-        grid: package.grid().clone(),
+        grid: grid.clone(),
         outputs: outputs.collect(),
         encoding: options.encoding,
         restart_states: package.input_states(),

@@ -33,6 +33,13 @@ pub struct Inventory {
     trusted: BTreeSet<String>,
 }
 
+/// Whether the wanted fields are others at other times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changes {
+    InTime,
+    Never,
+}
+
 /// Fields that belong to all times.
 const STATIC: &[&str] = &["land_binary_mask", "land_area_fraction", "surface_altitude", "surface_geopotential"];
 
@@ -117,7 +124,7 @@ impl Inventory {
     ///
     /// Fields are complete: missing values are a problem, and so are values that contradict their unit.
     pub fn read(&self, request: &Request) -> Result<Analysis, IngestError> {
-        let (readings, grid) = self.prepare(request)?;
+        let (readings, grid) = self.prepare(request, Changes::InTime)?;
         let mut values: Vec<Array2<f32>> = readings.iter().map(|_| Array2::zeros(grid.shape())).collect();
         let slices = values.iter_mut().filter_map(Array2::as_slice_mut).collect();
         let mut problems = reading::read_all(&readings, slices, &grid, &self.isolation);
@@ -137,7 +144,26 @@ impl Inventory {
     /// The same as one array for each time, `[fields, H, W]` in the order of the request, and the grid: what a network
     /// takes, without a second copy in memory.
     pub fn read_stacked(&self, request: &Request) -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {
-        let (readings, grid) = self.prepare(request)?;
+        self.stack(request, Changes::InTime)
+    }
+
+    /// Fields that belong to all times, `[fields, H, W]`: variables that have no time in the files, or the one time `at`.
+    pub fn read_constants(
+        &self,
+        fields: Vec<(Variable, Level)>,
+        grid: Arc<Grid>,
+        at: ValidTime,
+    ) -> Result<Vec<f32>, IngestError> {
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = Request { fields, times: vec![at], grid: Some(grid) };
+        let (mut stacks, _) = self.stack(&request, Changes::Never)?;
+        Ok(stacks.swap_remove(0))
+    }
+
+    fn stack(&self, request: &Request, changes: Changes) -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {
+        let (readings, grid) = self.prepare(request, changes)?;
         let mut stacks: Vec<Vec<f32>> =
             request.times.iter().map(|_| vec![0.0; request.fields.len() * grid.len()]).collect();
         // readings come field by field, and each at all times
@@ -148,9 +174,13 @@ impl Inventory {
     }
 
     /// Where everything is that is wanted, field by field, each at all times; and the grid that all is on.
-    fn prepare<'a>(&'a self, request: &'a Request) -> Result<(Vec<Reading<'a>>, Arc<Grid>), IngestError> {
+    fn prepare<'a>(
+        &'a self,
+        request: &'a Request,
+        changes: Changes,
+    ) -> Result<(Vec<Reading<'a>>, Arc<Grid>), IngestError> {
         let mut problems = Vec::new();
-        let readings = self.locate(request, &mut problems);
+        let readings = self.locate(request, changes, &mut problems);
         let grid = common_grid(&readings, request, &mut problems);
         if readings.is_empty() && problems.is_empty() {
             problems.push(Problem {
@@ -167,7 +197,7 @@ impl Inventory {
     }
 
     /// Where each field of a request is.
-    fn locate<'a>(&'a self, request: &'a Request, problems: &mut Vec<Problem>) -> Vec<Reading<'a>> {
+    fn locate<'a>(&'a self, request: &'a Request, changes: Changes, problems: &mut Vec<Problem>) -> Vec<Reading<'a>> {
         let mut readings = Vec::new();
         let mut missing: BTreeMap<ValidTime, BTreeSet<String>> = BTreeMap::new();
         for (wanted, level) in &request.fields {
@@ -181,7 +211,9 @@ impl Inventory {
             };
             for &time in &request.times {
                 let at_time = |found: &Found<'a>| {
-                    let index = if is_static(found.variable) { Some(0) } else { time_index(found.variable, time) };
+                    let timeless = changes == Changes::Never && found.variable.times.is_empty();
+                    let constant = timeless || is_static(found.variable);
+                    let index = if constant { Some(0) } else { time_index(found.variable, time) };
                     let trusted = self.trusts_units(found.variable, wanted);
                     index.map(|time_index| Reading { found: *found, wanted, level, time, time_index, trusted })
                 };

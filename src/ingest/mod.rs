@@ -29,7 +29,7 @@ mod units;
 mod values;
 
 pub use calendar::CfTime;
-pub use dataset::{Isolation, READ_APART, read_apart};
+pub use dataset::{Dataset, Isolation, READ_APART, read_apart};
 pub use error::{IngestError, Problem};
 pub use field::Range;
 pub use file::{Recognition, SourceFile, SourceVariable};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Formula;
 use crate::atmos::{Level, Variable};
 
 /// How a channel takes part in a step.
@@ -28,10 +29,34 @@ pub struct Channel {
     pub mean: f64,
     /// Standard deviation of the state over the training data, in the variable's units.
     pub std: f64,
+    /// Mean of the one-step difference over the training data, in the variable's units; 0 where it is not told.
+    pub diff_mean: f64,
     /// Standard deviation of the one-step difference, in the variable's units; 1 where the network predicts the state.
     pub diff_std: f64,
     /// Values outside stop a run, in the variable's units.
     pub plausible: (f64, f64),
+    pub clamp: Clamp,
+    /// Of a forcing that is computed; others are read.
+    pub formula: Option<Formula>,
+}
+
+/// Limits of a channel, in its variable's units: the network's output comes near them and never beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clamp {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lower: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upper: Option<f64>,
+}
+
+impl Clamp {
+    /// Finite, and the lower one below the upper one.
+    pub fn is_sound(&self) -> bool {
+        let finite = |limit: Option<f64>| limit.is_none_or(f64::is_finite);
+        let ordered = self.lower.zip(self.upper).is_none_or(|(lower, upper)| lower < upper);
+        finite(self.lower) && finite(self.upper) && ordered
+    }
 }
 
 impl Channel {

@@ -6,20 +6,26 @@
 
 pub mod arch;
 mod channel;
+pub mod checkpoint;
 mod error;
+mod formula;
 pub mod layers;
-mod manifest;
+mod limited_area;
+pub mod manifest;
 mod normalizer;
 mod package;
 mod parity;
 mod state;
 mod step;
+mod surroundings;
 
-pub use channel::{Channel, ChannelLayout, Role};
+pub use channel::{Channel, ChannelLayout, Clamp, Role};
 pub use error::{PackageError, Problem, ProblemList};
-pub use manifest::{Manifest, Predicts};
+pub use formula::Formula;
+pub use manifest::{Channels, Manifest, Predicts};
 pub use normalizer::Normalizer;
-pub use package::{MANIFEST_FILE, ModelPackage};
+pub use package::{MANIFEST_FILE, ModelPackage, sha256_of};
 pub use parity::{ChannelParity, ParityError};
 pub use state::{State, StateError};
 pub use step::{NetworkStep, Persistence, StepModel};
+pub use surroundings::{Frame, ModelGrid, Surroundings};

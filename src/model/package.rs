@@ -10,9 +10,13 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use sha2::{Digest, Sha256};
 
-use super::arch;
+use super::arch::{self, Sfno};
+use super::limited_area::LimitedAreaStep;
 use super::manifest::is_object_name;
-use super::{ChannelLayout, Manifest, NetworkStep, Normalizer, PackageError, Persistence, ProblemList, StepModel};
+use super::{
+    ChannelLayout, Channels, Frame, Manifest, ModelGrid, NetworkStep, Normalizer, PackageError, Persistence,
+    ProblemList, StepModel, Surroundings,
+};
 use crate::atmos::{Grid, LeadTime};
 
 /// The manifest's file name.
@@ -26,8 +30,8 @@ pub struct ModelPackage {
     path: PathBuf,
     manifest: Manifest,
     time_step: LeadTime,
-    layout: Arc<ChannelLayout>,
-    grid: Arc<Grid>,
+    channels: Channels,
+    grid: ModelGrid,
     arch: arch::ArchConfig,
     digest: String,
 }
@@ -44,7 +48,8 @@ impl ModelPackage {
 
         let mut problems = ProblemList::default();
         let validated = manifest.validate(&mut problems);
-        let arch = arch::ArchConfig::parse(&manifest, validated.as_ref().map(|v| (&v.layout, &v.grid)), &mut problems);
+        let shape = validated.as_ref().map(|validated| (&validated.channels, &validated.grid));
+        let arch = arch::ArchConfig::parse(&manifest, shape, &mut problems);
         if let Some(arch) = &arch {
             check_weights(path, &manifest, arch, &mut problems);
         }
@@ -54,8 +59,8 @@ impl ModelPackage {
                 path: path.to_owned(),
                 digest: hex::encode(Sha256::digest(text.as_bytes())),
                 time_step: validated.time_step,
-                layout: Arc::new(validated.layout),
-                grid: Arc::new(validated.grid),
+                channels: validated.channels,
+                grid: validated.grid,
                 manifest,
                 arch,
             }),
@@ -63,27 +68,41 @@ impl ModelPackage {
         }
     }
 
-    /// Loads the network onto `device`. Weights are mapped into memory, not copied, where the device allows it.
-    pub fn load(&self, device: &Device) -> Result<Box<dyn StepModel>, PackageError> {
+    /// Loads the network onto `device`, for a run in these surroundings. Weights are mapped into memory, not copied, where
+    /// the device allows it.
+    pub fn load(&self, device: &Device, surroundings: Surroundings) -> Result<Box<dyn StepModel>, PackageError> {
         let error = |source| PackageError::Load { path: self.path.clone(), source };
-        let Some(network) = self.load_network(device)? else {
-            return Ok(Box::new(Persistence::new(self.time_step)));
-        };
-        let normalizer = Normalizer::new(&self.layout, device).map_err(error)?;
         let model = &self.manifest.model;
-        Ok(Box::new(NetworkStep::new(network, normalizer, model.predicts, model.input_states, self.time_step)))
+        Ok(match &self.arch {
+            arch::ArchConfig::Persistence => Box::new(Persistence::new(self.time_step)),
+            arch::ArchConfig::Sfno(config) => {
+                let network = Sfno::load(config, self.weights(device)?).map_err(error)?;
+                let normalizer = Normalizer::new(self.layout(), device).map_err(error)?;
+                Box::new(NetworkStep::new(network, normalizer, model.predicts, model.input_states, self.time_step))
+            }
+            arch::ArchConfig::NeuralLam(config, _) => {
+                let graph = config.graph(&self.path, &surroundings.grid).map_err(error)?;
+                let surroundings = (surroundings.clone(), self.frame(&surroundings.grid));
+                let weights = self.weights(device)?;
+                let step = LimitedAreaStep::load(config, &graph, weights, &self.channels, surroundings, self.time_step);
+                Box::new(step.map_err(error)?)
+            }
+        })
     }
 
-    /// The bare network, `None` where the architecture has none.
-    pub(super) fn load_network(&self, device: &Device) -> Result<Option<arch::Network>, PackageError> {
+    fn weights(&self, device: &Device) -> Result<VarBuilder<'static>, PackageError> {
         let error = |source| PackageError::Load { path: self.path.clone(), source };
-        let Some(weights) = &self.manifest.weights else { return Ok(None) };
-        let vb = crate::device::map_weights(&self.path.join(&weights.file), DType::F32, device).map_err(error)?;
-        self.network(vb).map(Some).map_err(error)
+        let file = self.manifest.weights.as_ref().map_or("", |weights| &weights.file);
+        crate::device::map_weights(&self.path.join(file), DType::F32, device).map_err(error)
     }
 
-    fn network(&self, vb: VarBuilder<'_>) -> candle_core::Result<arch::Network> {
-        arch::Network::load(&self.arch, vb)
+    /// The bare network of an architecture that is one function of one tensor; `None` for others.
+    pub(super) fn load_network(&self, device: &Device) -> Result<Option<Sfno>, PackageError> {
+        let error = |source| PackageError::Load { path: self.path.clone(), source };
+        match &self.arch {
+            arch::ArchConfig::Sfno(config) => Sfno::load(config, self.weights(device)?).map(Some).map_err(error),
+            _ => Ok(None),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -112,12 +131,33 @@ impl ModelPackage {
         self.manifest.model.input_states
     }
 
+    /// The channels of its states.
     pub fn layout(&self) -> &Arc<ChannelLayout> {
-        &self.layout
+        &self.channels.state
     }
 
-    pub fn grid(&self) -> &Arc<Grid> {
+    /// All channels, by what they are for.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    pub fn grid(&self) -> &ModelGrid {
         &self.grid
+    }
+
+    /// Steps before and after its target time of which a step takes forcings.
+    pub fn forcing_window(&self) -> (i64, i64) {
+        match &self.arch {
+            arch::ArchConfig::NeuralLam(config, _) => {
+                (config.num_past_forcing_steps as i64, config.num_future_forcing_steps as i64)
+            }
+            arch::ArchConfig::Persistence | arch::ArchConfig::Sfno(_) => (0, 0),
+        }
+    }
+
+    /// The points of `grid` where the boundary's data decide; none for a model without a boundary.
+    pub fn frame(&self, grid: &Grid) -> Option<Frame> {
+        self.manifest.boundary.map(|boundary| Frame::new(grid.shape(), boundary.width))
     }
 
     /// Trainable numbers, counted from the header of the weights.
@@ -244,7 +284,7 @@ fn weight_shapes(path: &Path) -> Result<BTreeMap<String, (safetensors::Dtype, Ve
 }
 
 /// Lower-case hexadecimal SHA-256 of a file.
-fn sha256_of(path: &Path) -> std::io::Result<String> {
+pub fn sha256_of(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut piece = vec![0; 1 << 20];

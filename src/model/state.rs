@@ -13,6 +13,8 @@ use crate::atmos::{Field, FieldError, Grid, ValidTime};
 pub enum StateError {
     #[error("the model's output is no {0}")]
     Output(String),
+    #[error("the input is on {found}; the model expects {expected}")]
+    Grid { found: String, expected: String },
     #[error(transparent)]
     Shape(#[from] FieldError),
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::arch::Network;
+use super::arch::Sfno;
 use super::{Normalizer, Predicts, State};
 use crate::atmos::LeadTime;
 
@@ -50,7 +50,7 @@ impl StepModel for Persistence {
 /// back to physical units.
 #[derive(Debug)]
 pub struct NetworkStep {
-    network: Network,
+    network: Sfno,
     normalizer: Normalizer,
     predicts: Predicts,
     input_states: usize,
@@ -59,7 +59,7 @@ pub struct NetworkStep {
 
 impl NetworkStep {
     pub fn new(
-        network: Network,
+        network: Sfno,
         normalizer: Normalizer,
         predicts: Predicts,
         input_states: usize,

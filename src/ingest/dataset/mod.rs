@@ -129,8 +129,24 @@ impl Dataset {
         if numbers.len() == due { Ok(numbers) } else { Err(format!("{} values where {due} are due", numbers.len())) }
     }
 
+    /// All numbers of the array with this name, as stored.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>, String> {
+        let array = self.array(name).ok_or("there is none")?;
+        let shape = array.shape();
+        let numbers = self.read(array, &vec![0; shape.len()], &shape)?;
+        Ok(each!(&numbers, values => values.iter().map(|value| Number::number(*value)).collect()))
+    }
+
+    /// All texts of the array with this name.
+    pub fn texts(&self, name: &str) -> Result<Vec<String>, String> {
+        self.read_texts(self.array(name).ok_or("there is none")?)
+    }
+
     /// The texts of an array that is not numeric.
     pub fn read_texts(&self, array: &Array) -> Result<Vec<String>, String> {
+        if let Some(reason) = &array.unreadable {
+            return Err(reason.clone());
+        }
         product(&array.shape(), MOST_TEXTS)?;
         self.source.read_texts(array)
     }

@@ -25,6 +25,9 @@ const MOST_METADATA_BYTES: usize = 64 << 20;
 
 /// Larger chunks are nobody's: one would have to fit into memory.
 const MOST_CHUNK_BYTES: usize = 8 << 30;
+/// Longer texts are no names.
+const MOST_TEXT_BYTES: u64 = 1 << 16;
+const UTF32: &str = "fixed_length_utf32";
 
 type Storage = dyn ReadableStorageTraits;
 
@@ -178,13 +181,15 @@ impl Metadata {
         let read = |error: serde_json::Error| format!("damaged metadata ({error})");
         let metadata = if self.group.is_some() {
             match self.get(&format!("{name}/zarr.json"))? {
-                Some(json) if json["node_type"] == "array" => {
+                Some(mut json) if json["node_type"] == "array" => {
+                    texts_as_bytes(&mut json);
                     ArrayMetadata::V3(serde_json::from_value(json).map_err(read)?)
                 }
                 _ => return Ok(None),
             }
         } else {
-            let Some(json) = self.get(&format!("{name}/.zarray"))? else { return Ok(None) };
+            let Some(mut json) = self.get(&format!("{name}/.zarray"))? else { return Ok(None) };
+            texts_as_bytes(&mut json);
             let mut metadata: ArrayMetadataV2 = serde_json::from_value(json).map_err(read)?;
             if let Some(Value::Object(attributes)) = self.get(&format!("{name}/.zattrs"))? {
                 metadata.attributes = attributes;
@@ -310,6 +315,21 @@ fn attribute_of(value: &Value) -> Option<Attribute> {
     }
 }
 
+/// Texts of one length, four bytes a letter, are known to NumPy (`<U15`) and to zarr-python (`fixed_length_utf32`) but in no
+/// standard: the library below takes them as bytes, and [`Source::read_texts`] as letters.
+fn texts_as_bytes(json: &mut Value) {
+    let letters = json["dtype"].as_str().and_then(|dtype| dtype.strip_prefix("<U")?.parse::<u64>().ok());
+    if let Some(bytes) = letters.and_then(|letters| letters.checked_mul(4)).filter(|bytes| *bytes <= MOST_TEXT_BYTES) {
+        json["dtype"] = Value::from(format!("|V{bytes}"));
+        json["fill_value"] = Value::from(base64::engine::general_purpose::STANDARD.encode(vec![0u8; bytes as usize]));
+    }
+    let bytes = json["data_type"]["configuration"]["length_bytes"].as_u64();
+    if let Some(bytes) = bytes.filter(|bytes| *bytes <= MOST_TEXT_BYTES && json["data_type"]["name"] == UTF32) {
+        json["data_type"] = Value::from(format!("r{}", bytes * 8));
+        json["fill_value"] = Value::from(vec![0; bytes as usize]);
+    }
+}
+
 /// NumPy's spelling: `<f4`, `|i1`, `>i2`, `<M8[ns]`, `<U12`, `|S4`, `|O`.
 fn kind_v2(dtype: &Value) -> ElementType {
     let name = dtype.as_str().unwrap_or_default().trim_start_matches(['<', '>', '|', '=']);
@@ -325,7 +345,7 @@ fn kind_v2(dtype: &Value) -> ElementType {
         "f4" => ElementType::F32,
         "f8" => ElementType::F64,
         name if name == "i8" || name.starts_with("M8") || name.starts_with("m8") => ElementType::I64,
-        name if name == "O" || name.starts_with(['U', 'S']) => ElementType::Text,
+        name if name == "O" || name.starts_with(['U', 'S', 'V']) => ElementType::Text,
         _ => ElementType::Other,
     }
 }
@@ -343,7 +363,9 @@ fn kind_v3(data_type: &Value) -> ElementType {
         "float16" => ElementType::F16,
         "float32" => ElementType::F32,
         "float64" => ElementType::F64,
-        "string" | "fixed_length_utf32" | "null_terminated_bytes" => ElementType::Text,
+        "string" | UTF32 | "null_terminated_bytes" => ElementType::Text,
+        // what texts are made of, see `texts_as_bytes`
+        name if name.strip_prefix('r').is_some_and(|bits| bits.parse::<u32>().is_ok()) => ElementType::Text,
         _ => ElementType::Other,
     }
 }

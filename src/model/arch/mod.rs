@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 use serde::Deserialize;
 
-use super::{ChannelLayout, Manifest, ProblemList, Role};
+use super::{ChannelLayout, Channels, Manifest, ModelGrid, Predicts, ProblemList, Role};
 use crate::atmos::{Grid, GridKind};
 use crate::model::layers::spherical::SphereGrid;
 
+pub mod neural_lam;
 pub mod sfno;
 
-use sfno::{Sfno, SfnoConfig};
+use neural_lam::{NeuralLamConfig, Widths};
+pub use sfno::Sfno;
+use sfno::SfnoConfig;
 
 /// Weight key → shape.
 pub type WeightShapes = BTreeMap<String, Vec<usize>>;
@@ -23,12 +24,7 @@ pub enum ArchConfig {
     /// No network: [`super::Persistence`].
     Persistence,
     Sfno(Box<SfnoConfig>),
-}
-
-/// A network on a device: standardised `[B, T·C, H, W]` → standardised `[B, C, H, W]`.
-#[derive(Debug)]
-pub enum Network {
-    Sfno(Box<Sfno>),
+    NeuralLam(Box<NeuralLamConfig>, Widths),
 }
 
 impl ArchConfig {
@@ -36,10 +32,16 @@ impl ArchConfig {
     /// were wrong already.
     pub(super) fn parse(
         manifest: &Manifest,
-        shape: Option<(&ChannelLayout, &Grid)>,
+        shape: Option<(&Channels, &ModelGrid)>,
         problems: &mut ProblemList,
     ) -> Option<Self> {
-        match manifest.model.arch.as_str() {
+        let arch = manifest.model.arch.as_str();
+        if let Some((channels, _)) = shape
+            && arch != "neural-lam"
+        {
+            states_alone(arch, manifest, channels, problems);
+        }
+        match arch {
             "persistence" => {
                 if !manifest.arch.is_empty() {
                     problems.add("model.toml: [arch]", "hyperparameters", "none for persistence");
@@ -58,13 +60,48 @@ impl ArchConfig {
                 if problems.len() > before {
                     return None;
                 }
-                if let Some((layout, grid)) = shape {
-                    check_sfno(&config, manifest.model.input_states, layout, grid, problems);
+                if let Some((channels, grid)) = shape {
+                    match grid {
+                        ModelGrid::Fixed(grid) => {
+                            check_sfno(&config, manifest.model.input_states, &channels.state, grid, problems);
+                        }
+                        ModelGrid::OfInput { .. } => {
+                            problems.add(
+                                "model.toml: [grid] kind",
+                                "\"from-input\"",
+                                "a global grid: an sfno has its own",
+                            );
+                        }
+                    }
                 }
                 Some(Self::Sfno(Box::new(config)))
             }
+            "neural-lam" => {
+                let config = NeuralLamConfig::deserialize(manifest.arch.clone())
+                    .map_err(|error| {
+                        let found = error.to_string().trim().replace('\n', "; ");
+                        problems.add("model.toml: [arch]", found, "the hyperparameters of a Neural-LAM network");
+                    })
+                    .ok()?;
+                config.validate(problems);
+                let Channels { state, statics, forcings } = shape?.0;
+                let model = &manifest.model;
+                if model.input_states != 2 {
+                    problems.add("model.toml: [model] input_states", model.input_states.to_string(), "2");
+                }
+                if model.predicts != Predicts::Tendency {
+                    problems.add("model.toml: [model] predicts", "\"state\"", "\"tendency\"");
+                }
+                if let Some(file) = &config.graph.file
+                    && !manifest.files.iter().any(|known| known.name == *file)
+                {
+                    problems.add("model.toml: [arch] graph.file", format!("{file:?}"), "a file that [[file]] tells of");
+                }
+                let widths = config.widths(state.len(), forcings.len(), statics.len());
+                Some(Self::NeuralLam(Box::new(config), widths))
+            }
             other => {
-                problems.add("model.toml: [model] arch", format!("{other:?}"), "sfno or persistence");
+                problems.add("model.toml: [model] arch", format!("{other:?}"), "sfno, neural-lam or persistence");
                 None
             }
         }
@@ -75,6 +112,7 @@ impl ArchConfig {
         match self {
             Self::Persistence => WeightShapes::new(),
             Self::Sfno(config) => config.weight_shapes(),
+            Self::NeuralLam(config, widths) => config.weight_shapes(*widths),
         }
     }
 }
@@ -87,14 +125,6 @@ fn check_sfno(
     grid: &Grid,
     problems: &mut ProblemList,
 ) {
-    for channel in layout.iter().filter(|channel| channel.role != Role::Prognostic) {
-        let place = format!("model.toml: [[channel]] {}", channel.label());
-        problems.add(
-            place,
-            format!("role {:?}", channel.role).to_lowercase(),
-            "prognostic: an sfno carries all its channels",
-        );
-    }
     let inputs = input_states * layout.len();
     if config.in_chans != inputs {
         problems.add(
@@ -140,17 +170,19 @@ fn check_sfno(
     }
 }
 
-impl Network {
-    pub(super) fn load(config: &ArchConfig, vb: VarBuilder<'_>) -> Result<Self> {
-        match config {
-            ArchConfig::Sfno(config) => Ok(Self::Sfno(Box::new(Sfno::load(config, vb)?))),
-            ArchConfig::Persistence => Err(candle_core::Error::Msg("persistence has no network".to_owned())),
-        }
+/// What an architecture without forcings and boundaries cannot use.
+fn states_alone(arch: &str, manifest: &Manifest, channels: &Channels, problems: &mut ProblemList) {
+    let all = channels.state.iter().chain(channels.statics.iter()).chain(channels.forcings.iter());
+    for channel in all.filter(|channel| channel.role != Role::Prognostic) {
+        let place = format!("model.toml: [[channel]] {}", channel.label());
+        let found = format!("role {:?}", channel.role).to_lowercase();
+        problems.add(place, found, format!("prognostic: {arch} carries all its channels"));
     }
-
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Sfno(network) => network.forward(x),
-        }
+    for channel in channels.state.iter().filter(|channel| channel.clamp != Default::default()) {
+        let place = format!("model.toml: [[channel]] {}: clamp", channel.label());
+        problems.add(place, "limits", format!("none: {arch} knows none"));
+    }
+    if manifest.boundary.is_some() {
+        problems.add("model.toml: [boundary]", "a boundary", format!("none: {arch} has none"));
     }
 }

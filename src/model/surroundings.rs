@@ -1,0 +1,125 @@
+//! What a run gives to a model beside its states.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::StateError;
+use crate::atmos::{Axes, Grid, Projection, ValidTime};
+
+/// Positions that two spellings of one projection may differ by, in m (in degrees where a pole is rotated): less than any
+/// other sphere or parallel does over a country.
+const NEAR: f64 = 1.0;
+
+/// The grid of a model.
+#[derive(Debug, Clone)]
+pub enum ModelGrid {
+    /// The one that it was trained on.
+    Fixed(Arc<Grid>),
+    /// That of the input: a graph network works on any grid, and its package may not tell which one it was made for.
+    OfInput {
+        /// What the input's projection must be, where the package tells it.
+        projection: Option<Projection>,
+    },
+}
+
+impl ModelGrid {
+    pub fn fixed(&self) -> Option<&Arc<Grid>> {
+        match self {
+            Self::Fixed(grid) => Some(grid),
+            Self::OfInput { .. } => None,
+        }
+    }
+
+    /// What is wrong with an input on `grid`.
+    pub fn check(&self, grid: &Grid) -> Result<(), StateError> {
+        let wrong = |expected: String| Err(StateError::Grid { found: grid.to_string(), expected });
+        match self {
+            Self::Fixed(own) if !own.same_points(grid) => wrong(own.to_string()),
+            Self::OfInput { projection: Some(own) } if !lies_on(grid, own) => {
+                wrong(format!("a grid on the projection {own}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the positions of a grid are those of `projection`: its corners and its middle are where it says.
+fn lies_on(grid: &Grid, projection: &Projection) -> bool {
+    let Axes::Projected { y, x, .. } = grid.axes() else { return false };
+    let (h, w) = grid.shape();
+    [(0, 0), (0, w - 1), (h - 1, 0), (h - 1, w - 1), (h / 2, w / 2)].into_iter().all(|(row, column)| {
+        let (latitude, longitude) = grid.place(row, column);
+        projection.forward(latitude, longitude).is_some_and(|(px, py)| (px - x[column]).hypot(py - y[row]) < NEAR)
+    })
+}
+
+impl std::fmt::Display for ModelGrid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed(grid) => grid.fmt(f),
+            Self::OfInput { projection: Some(projection) } => write!(f, "that of the input, on {projection}"),
+            Self::OfInput { projection: None } => write!(f, "that of the input"),
+        }
+    }
+}
+
+/// The places, and what a model is told of them.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub grid: Arc<Grid>,
+    /// Static channels in the package's order, each `[H, W]`, one after the other, in their variables' units.
+    pub statics: Vec<f32>,
+    /// Forcings that are read, at each time at which a step may ask for them: channels as above.
+    pub forcings: BTreeMap<ValidTime, Vec<f32>>,
+    /// The state on the frame ([`Frame`]) at each time that a step leads to: channels of the state, each with the frame's
+    /// points, in their variables' units.
+    pub boundary: BTreeMap<ValidTime, Vec<f32>>,
+}
+
+impl Surroundings {
+    /// For a model that needs nothing but states.
+    pub fn none(grid: Arc<Grid>) -> Self {
+        Self { grid, statics: Vec::new(), forcings: BTreeMap::new(), boundary: BTreeMap::new() }
+    }
+}
+
+/// The outermost points of a grid, where a limited-area model is told what happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Row-major, ascending.
+    points: Vec<u32>,
+}
+
+impl Frame {
+    /// `width` rows and columns along each edge of a grid of `shape` rows and columns.
+    pub fn new((h, w): (usize, usize), width: usize) -> Self {
+        let inside =
+            |row: usize, column: usize| row >= width && row + width < h && column >= width && column + width < w;
+        let points = (0..h * w).filter(|point| !inside(point / w, point % w)).map(|point| point as u32);
+        Self { points: points.collect() }
+    }
+
+    pub fn points(&self) -> &[u32] {
+        &self.points
+    }
+
+    /// The frame's part of `[channels, H, W]`.
+    pub fn cut(&self, values: &[f32], points: usize) -> Vec<f32> {
+        values.chunks_exact(points).flat_map(|field| self.points.iter().map(|&point| field[point as usize])).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_as_wide_as_it_says() {
+        assert_eq!(Frame::new((3, 4), 1).points(), [0, 1, 2, 3, 4, 7, 8, 9, 10, 11]);
+        assert!(Frame::new((3, 4), 0).points().is_empty());
+        assert_eq!(Frame::new((3, 4), 2).points().len(), 12, "no interior is left");
+        let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
+        let cut = Frame::new((3, 4), 1).cut(&values, 12);
+        assert_eq!((cut.len(), cut[4], cut[10], cut[19]), (20, 4.0, 12.0, 23.0));
+    }
+}
