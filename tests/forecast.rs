@@ -46,7 +46,7 @@ struct Sample<'a> {
 /// Writes an analysis on the package's grid: 16 Gaussian latitudes, 32 longitudes.
 fn write_analysis(path: &Path, samples: &[Sample<'_>]) {
     let package = vejr::model::ModelPackage::open(&package()).unwrap();
-    let (h, w) = package.grid().shape();
+    let (h, w) = package.grid().fixed().unwrap().shape();
     let mut file = netcdf::create(path).unwrap();
     file.add_dimension("time", 1).unwrap();
     file.add_dimension("latitude", h).unwrap();
@@ -57,7 +57,7 @@ fn write_analysis(path: &Path, samples: &[Sample<'_>]) {
         variable.put_values(values, ..).unwrap();
     };
     coordinate("time", "hours since 2026-11-23", &[6.0]);
-    let (latitude, longitude) = package.grid().rectilinear().unwrap();
+    let (latitude, longitude) = package.grid().fixed().unwrap().rectilinear().unwrap();
     coordinate("latitude", "degrees_north", latitude);
     coordinate("longitude", "degrees_east", longitude);
     for (i, sample) in samples.iter().enumerate() {

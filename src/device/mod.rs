@@ -3,6 +3,7 @@
 //! A kernel is a function on tensors. On the CPU it is ours; on other devices it is made of Candle's operations.
 
 mod activation;
+mod layer_norm;
 mod matmul;
 mod memory;
 mod message_passing;

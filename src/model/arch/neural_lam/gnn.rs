@@ -35,7 +35,7 @@ impl Gnn {
         receivers: &Tensor,
     ) -> Result<Tensor> {
         let input = EdgeInput::Term(constant);
-        let (sums, _) = message_passing(edges, &self.edge_mlp, input, senders, receivers, self.messages, false)?;
+        let (sums, _) = message_passing(edges, &self.edge_mlp, input, (senders, receivers), self.messages, false)?;
         self.update(&sums, receivers)
     }
 
@@ -90,7 +90,7 @@ impl EdgeStates<'_> {
         receivers: &Tensor,
     ) -> Result<Tensor> {
         let input = EdgeInput::State(&self.states);
-        let (sums, states) = message_passing(self.edges, edge_mlp, input, senders, receivers, messages, true)?;
+        let (sums, states) = message_passing(self.edges, edge_mlp, input, (senders, receivers), messages, true)?;
         if let Some(states) = states {
             self.states = states;
         }
