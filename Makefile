@@ -18,8 +18,10 @@ test: build-tools test-tools
 
 # time and memory against the reference implementations, in one run
 bench: build test-tools
-	.venv/bin/python -m pip install --quiet -r models/sfno/requirements.txt
+	.venv/bin/python -m pip install --quiet -r models/sfno/requirements.txt -r models/neural-lam/requirements.txt
 	.venv/bin/python benches/sfno.py
+	.venv/bin/python benches/limited_area.py
+	.venv/bin/python benches/limited_area.py --model hi_lam
 	.venv/bin/python benches/ingest.py --rounds 3
 
 # scores of the bundled model on its test year

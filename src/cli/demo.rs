@@ -52,7 +52,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = runtime()?;
     let init = Inventory::open(&arguments.init, &isolation()?)?;
     let initial = forecast::read_inputs(&package, (&init, None), None, lead_time, &device)?;
-    let options = RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false };
+    let options = RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false, true_winds: false };
     let path = forecast::path_in_store(&package, &forecast::identify(&package, &initial, &options));
     let location = path.location(&root);
     let (title, reference) = (&package.manifest().model.title, initial.reference_time);

@@ -49,6 +49,9 @@ pub struct Arguments {
     /// float32 (lossless), or packed: int16 at forecasters' precision
     #[arg(long, default_value = "float32")]
     encoding: Encoding,
+    /// What winds on a projected grid are published as: along its axes, or turned to east and north
+    #[arg(long, value_name = "FRAME", default_value = "as-is", value_parser = ["as-is", "true"])]
+    winds: String,
     /// Replace another forecast that lies at --output
     #[arg(long)]
     overwrite: bool,
@@ -78,7 +81,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         eprintln!("{name} on {}: {lead_time} from {}, to {location}", device_name(&device), initial.reference_time);
     }
     let mut reporter = Reporter::new(arguments.json);
-    let options = RunOptions { lead_time, encoding: arguments.encoding, overwrite: arguments.overwrite };
+    let options = RunOptions {
+        lead_time,
+        encoding: arguments.encoding,
+        overwrite: arguments.overwrite,
+        true_winds: arguments.winds == "true",
+    };
     let summary = forecast::run(&package, &device, initial, (&location, &options), &runtime, &mut |progress| {
         reporter.show(progress)
     });

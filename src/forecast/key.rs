@@ -22,6 +22,9 @@ pub struct RunIdentity {
     pub precision: &'static str,
     /// How the published values are encoded; packed and float32 copies are different products.
     pub encoding: &'static str,
+    /// `true` where winds along the grid were turned to east and north.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub winds: Option<&'static str>,
 }
 
 /// Digest of a [`RunIdentity`], as it stands in object paths: 32 hexadecimal digits.
@@ -64,6 +67,7 @@ mod tests {
             perturbation: None,
             precision: "float32",
             encoding: "float32",
+            winds: None,
         };
         let others = [
             RunIdentity { model_digest: "n".into(), ..base.clone() },
@@ -75,6 +79,7 @@ mod tests {
             RunIdentity { perturbation: Some("noise".into()), ..base.clone() },
             RunIdentity { precision: "bfloat16", ..base.clone() },
             RunIdentity { encoding: "packed", ..base.clone() },
+            RunIdentity { winds: Some("true"), ..base.clone() },
         ];
         let keys: std::collections::BTreeSet<RunKey> = others.iter().map(RunIdentity::key).collect();
         assert_eq!(keys.len(), others.len());

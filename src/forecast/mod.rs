@@ -14,4 +14,3 @@ pub use key::{RunIdentity, RunKey};
 pub use plausible::{Implausible, check_plausible};
 pub use rollout::Rollout;
 pub use run::{MOST_STEPS, Progress, RunOptions, RunSummary, identify, path_in_store, run};
-pub use wind::WindRotation;

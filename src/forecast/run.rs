@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::input::InitialStates;
+use super::wind::{WindRotation, true_wind};
 use super::{ForecastError, Rollout, RunIdentity, RunKey, check_plausible};
 use crate::atmos::{Field, Grid, LeadTime, ReferenceTime, ValidTime, known_variable};
 use crate::device::{device_name, peak_resident_bytes};
@@ -29,6 +30,8 @@ pub struct RunOptions {
     pub encoding: Encoding,
     /// Replace another forecast at the same place.
     pub overwrite: bool,
+    /// Publish winds along the axes of a projected grid as winds to east and north.
+    pub true_winds: bool,
 }
 
 /// A step was published.
@@ -73,6 +76,7 @@ pub fn identify(package: &ModelPackage, initial: &InitialStates, options: &RunOp
         perturbation: None,
         precision: "float32",
         encoding: options.encoding.name(),
+        winds: options.true_winds.then_some("true"),
     }
 }
 
@@ -100,6 +104,8 @@ pub fn run(
     let started = Instant::now();
     let identity = identify(package, &initial, options);
     let grid = initial.surroundings.grid.clone();
+    let winds = options.true_winds.then(|| WindRotation::new(package.layout(), &grid)).transpose();
+    let winds = winds.map_err(ForecastError::Configuration)?;
     let spec = specify(package, device, &grid, &identity, options);
     let total = spec.lead_times.len() - 1;
     let writer = runtime.block_on(ForecastWriter::create_or_resume(location, spec, options.overwrite))?;
@@ -115,7 +121,7 @@ pub fn run(
     if writer.manifest().state == RunState::Done {
         return Ok(summary);
     }
-    let mut publisher = Publisher { writer, runtime, layout: package.layout() };
+    let mut publisher = Publisher { writer, runtime, layout: package.layout(), winds };
     let outcome = (|| {
         publisher.analysis(&initial, &grid)?;
         let InitialStates { states, surroundings, .. } = initial;
@@ -151,6 +157,7 @@ struct Publisher<'a> {
     writer: ForecastWriter,
     runtime: &'a Runtime,
     layout: &'a ChannelLayout,
+    winds: Option<WindRotation>,
 }
 
 impl Publisher<'_> {
@@ -160,10 +167,17 @@ impl Publisher<'_> {
         if !implausible.is_empty() {
             return Err(ForecastError::Implausible(implausible));
         }
-        let mut fields: Vec<Option<Field>> = fields.into_iter().map(Some).collect();
-        let ordered: Vec<Field> =
-            publishing_order(self.layout).into_iter().filter_map(|channel| fields[channel].take()).collect();
-        Ok(self.runtime.block_on(self.writer.write_step(&ordered))?)
+        let order = publishing_order(self.layout);
+        let ordered = |fields: Vec<Field>| -> Vec<Field> {
+            let mut fields: Vec<Option<Field>> = fields.into_iter().map(Some).collect();
+            order.iter().filter_map(|&channel| fields[channel].take()).collect()
+        };
+        let Some(winds) = &self.winds else {
+            return Ok(self.runtime.block_on(self.writer.write_step(&ordered(fields)))?);
+        };
+        // a resumed run goes on from what the model made, not from what was made of it
+        let (turned, own) = (ordered(winds.turn(&fields)), ordered(fields));
+        Ok(self.runtime.block_on(self.writer.write_step_beside(&turned, &own))?)
     }
 
     /// Lead time 0: the analysis that the run starts from.
@@ -300,7 +314,8 @@ fn specify(
         // of a variable that the table does not know, nobody tells apart a thousandth of its variability
         let spread = channels().map(|channel| channel.std).fold(f64::INFINITY, f64::min);
         let precision = known_variable(&variable.name).map_or(spread * 1e-3, |known| known.precision);
-        Output { variable: variable.clone(), levels, precision, range: (low, high) }
+        let variable = if options.true_winds { true_wind(variable) } else { variable.clone() };
+        Output { variable, levels, precision, range: (low, high) }
     });
     let model = &package.manifest().model;
     let provenance = Map::from_iter(
@@ -329,6 +344,7 @@ fn specify(
         outputs: outputs.collect(),
         encoding: options.encoding,
         restart_states: package.input_states(),
+        restart_apart: options.true_winds,
         provenance,
     }
 }

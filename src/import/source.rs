@@ -14,6 +14,12 @@ use super::{ImportError, Params};
 const MOST_BYTES: u64 = 64 << 30;
 const MOST_ENTRIES: usize = 100_000;
 
+/// `artifact.yaml`.
+#[derive(serde::Deserialize)]
+struct Provenance {
+    artifact_name: String,
+}
+
 /// The pieces of a source.
 #[derive(Debug)]
 pub struct Source {
@@ -75,9 +81,11 @@ impl Source {
                 ),
             });
         }
+        let told = std::fs::read_to_string(root.join("artifact.yaml")).ok();
+        let told = told.and_then(|text| serde_saphyr::from_str::<Provenance>(&text).ok());
         Ok(Self {
             path: path.to_owned(),
-            name,
+            name: told.map_or(name, |told| told.artifact_name),
             checkpoint,
             config,
             arguments: Some(root.join("training_cli_args.yaml")).filter(|path| path.is_file()),

@@ -68,6 +68,9 @@ pub struct Manifest {
     pub grid: Option<GridRecord>,
     pub outputs: Vec<OutputRecord>,
     pub restart_states: usize,
+    /// As in the specification.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restart_apart: bool,
     pub provenance: Map<String, Value>,
 }
 
@@ -181,6 +184,7 @@ impl Manifest {
                 })
                 .collect(),
             restart_states: spec.restart_states,
+            restart_apart: spec.restart_apart,
             provenance: spec.provenance.clone(),
         }
     }
@@ -262,6 +266,7 @@ impl Manifest {
             outputs: outputs.collect::<Result<_, StoreError>>()?,
             encoding: self.encoding,
             restart_states: self.restart_states,
+            restart_apart: self.restart_apart,
             provenance: self.provenance.clone(),
         };
         spec.validate().map_err(|error| corrupt(error.to_string()))?;

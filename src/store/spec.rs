@@ -64,6 +64,8 @@ pub struct ForecastSpec {
     pub encoding: Encoding,
     /// How many steps, counted back from the last, a resumed run needs in full precision.
     pub restart_states: usize,
+    /// What a resumed run needs is not what is published, and is kept beside it.
+    pub restart_apart: bool,
     /// Attributes that say where the forecast comes from.
     pub provenance: serde_json::Map<String, serde_json::Value>,
 }
@@ -145,6 +147,11 @@ impl ForecastSpec {
             }
         }
         Ok(())
+    }
+
+    /// Whether steps are kept for a resumed run beside what is published.
+    pub(super) fn keeps_restart(&self) -> bool {
+        self.restart_apart || self.encoding == Encoding::Packed
     }
 
     /// Position of a variable and level: output, index on its vertical dimension.

@@ -13,7 +13,7 @@ use super::array::{ObjectIndex, VariableArray};
 use super::manifest::{MANIFEST_FILE, Manifest, RunState, StepRecord};
 use super::metadata::{self, Copy};
 use super::reader::ForecastReader;
-use super::spec::{Encoding, ForecastSpec};
+use super::spec::ForecastSpec;
 use super::{Location, StoreError, claim, restart, series};
 use crate::atmos::Field;
 
@@ -104,17 +104,17 @@ impl ForecastWriter {
         self.manifest.steps_complete
     }
 
-    /// The fields of a published step, bit for bit as they were given to [`Self::write_step`], in the order of the outputs.
-    /// A packed forecast has them for the last [`ForecastSpec::restart_states`] steps only, and none once it is done.
+    /// The fields that a run goes on from after a published step, bit for bit as they were given to [`Self::write_step`], in
+    /// the order of the outputs. A forecast that keeps them apart (packed, or [`ForecastSpec::restart_apart`]) has them for the last [`ForecastSpec::restart_states`] steps only, and none once it is done.
     pub async fn restart_fields(&self, step: usize) -> Result<Vec<Array2<f32>>, StoreError> {
         let Some(record) = self.manifest.steps.get(step) else {
             let (complete, total) = (self.manifest.steps_complete, self.manifest.steps_total);
             let reason = format!("{complete} of {total} steps are published so far");
             return Err(StoreError::NotPublished { what: format!("step {step}"), reason });
         };
-        let fields = match self.spec.encoding {
-            Encoding::Packed => restart::read(&self.location, &self.spec, step).await?,
-            Encoding::Float32 => ForecastReader::of(&self.location, &self.manifest, &self.spec)?.step(step).await?,
+        let fields = match self.spec.keeps_restart() {
+            true => restart::read(&self.location, &self.spec, step).await?,
+            false => ForecastReader::of(&self.location, &self.manifest, &self.spec)?.step(step).await?,
         };
         let (expected, found) = (record.crc32c, checksum(fields.iter()));
         if found != expected {
@@ -127,6 +127,12 @@ impl ForecastWriter {
 
     /// Publishes the next step. `fields` are all variables on all levels, in the order of the outputs.
     pub async fn write_step(&mut self, fields: &[Field]) -> Result<(), StoreError> {
+        self.write_step_beside(fields, fields).await
+    }
+
+    /// The same where a resumed run goes on from other fields than those that are published
+    /// ([`ForecastSpec::restart_apart`]).
+    pub async fn write_step_beside(&mut self, fields: &[Field], restart: &[Field]) -> Result<(), StoreError> {
         let step = self.manifest.steps_complete;
         let positions = self.positions_of(step, fields)?;
         let writes = fields.iter().zip(positions).map(|(field, (output, level))| {
@@ -136,15 +142,15 @@ impl ForecastWriter {
             async move { array.write(index, field.values().clone().insert_axis(Axis(0))).await }
         });
         stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
-        let packed = self.spec.encoding == Encoding::Packed;
-        if packed {
-            restart::write(&self.location, step, fields).await?;
+        let kept = self.spec.keeps_restart();
+        if kept {
+            restart::write(&self.location, step, restart).await?;
         }
-        let crc32c = checksum(fields.iter().map(Field::values));
+        let crc32c = checksum(restart.iter().map(Field::values));
         self.manifest.steps.push(StepRecord { lead_seconds: self.spec.lead_times[step].seconds(), crc32c });
         self.manifest.steps_complete += 1;
         self.write_manifest().await?;
-        if packed && let Some(old) = step.checked_sub(self.spec.restart_states.max(1)) {
+        if kept && let Some(old) = step.checked_sub(self.spec.restart_states.max(1)) {
             self.delete(&restart::path(old)).await?;
         }
         Ok(())

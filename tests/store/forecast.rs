@@ -48,6 +48,7 @@ pub fn spec((h, w): (usize, usize), encoding: Encoding, run_key: &str) -> Foreca
         ],
         encoding,
         restart_states: 2,
+        restart_apart: false,
         provenance: Map::from_iter([("model_digest".to_owned(), json!("abc")), ("seed".to_owned(), json!(null))]),
     }
 }

@@ -11,6 +11,10 @@ use super::CheckpointError;
 /// Values that a pickle may make, and places on its stack and in its memo: more than any checkpoint has. Each takes less
 /// than 100 bytes.
 const MOST_VALUES: usize = 4_000_000;
+/// Bytes of the name of a class or function, and of all of them: each is written out, however short the opcodes are that
+/// put it together from texts in the memo.
+const LONGEST_NAME: usize = 1_000;
+const MOST_NAMES: usize = 16 << 20;
 
 /// A value, by its place.
 pub(super) type Id = u32;
@@ -65,6 +69,7 @@ pub(super) fn run(pickle: &[u8]) -> Result<Outcome, CheckpointError> {
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        names: 0,
     };
     match machine.run() {
         Ok(root) => Ok(Outcome { nodes: machine.nodes, root, damage: None }),
@@ -131,6 +136,8 @@ struct Machine<'a> {
     /// Heights of the stack where marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Bytes of all names of classes and functions.
+    names: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -190,7 +197,10 @@ impl<'a> Machine<'a> {
 
     fn parsed<T: std::str::FromStr>(&mut self, expected: &str) -> Result<T, CheckpointError> {
         let line = self.line()?;
-        line.trim().parse().map_err(|_| self.wrong(format!("{line:?}; expected {expected}")))
+        line.trim().parse().map_err(|_| {
+            let start: String = line.chars().take(40).collect();
+            self.wrong(format!("{start:?}; expected {expected}"))
+        })
     }
 
     fn text(&mut self, length: u64) -> Result<Node, CheckpointError> {
@@ -310,6 +320,12 @@ impl<'a> Machine<'a> {
     }
 
     fn global(&mut self, module: &str, name: &str) -> Result<Id, CheckpointError> {
+        let length = module.len() + name.len();
+        self.names += length;
+        if length > LONGEST_NAME || self.names > MOST_NAMES {
+            let found = format!("a name of {length} bytes, {} with those before", self.names);
+            return Err(self.wrong(format!("{found}; expected at most {LONGEST_NAME} and {MOST_NAMES}")));
+        }
         self.add(Node::Global(format!("{module}.{name}")))
     }
 

@@ -31,6 +31,8 @@ const MOST_PICKLE: u64 = 64 << 20;
 const MOST_ENTRIES: usize = 1_000_000;
 /// Bytes of one tensor.
 const MOST_TENSOR: usize = 64 << 30;
+/// Elements of a tensor that has more than its storage, as expanded ones do: they take memory only when they are read.
+const MOST_REPEATED: usize = 1 << 24;
 /// A byte of a compressed entry is not more than this many.
 const MOST_RATIO: u64 = 1_000;
 
@@ -81,6 +83,9 @@ impl Checkpoint {
                 "{} entries; expected fewer than {MOST_ENTRIES}",
                 archive.len()
             )));
+        }
+        if archive.has_duplicate_names() {
+            return Err(CheckpointError::Archive("two entries of the same name; expected each once".to_owned()));
         }
         let mut pickles = Vec::new();
         let mut script = false;
@@ -158,6 +163,13 @@ impl Checkpoint {
                 bytes.len()
             )));
         }
+        let stored = bytes.len() / tensor.dtype.bytes();
+        if tensor.elements() > stored.max(MOST_REPEATED) {
+            return Err(CheckpointError::Tensor(format!(
+                "of shape {:?} repeats the {stored} elements of storage {}; expected at most {MOST_REPEATED} elements",
+                tensor.shape, tensor.storage
+            )));
+        }
         Ok(bytes)
     }
 }
@@ -194,8 +206,8 @@ fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usiz
 
 /// One entry, whole. Its size is known before memory is asked for, and not believed.
 fn entry(archive: &mut ZipArchive<Box<dyn Source>>, name: &str, most: u64) -> Result<Vec<u8>, CheckpointError> {
-    let mut file = archive.by_name(name)?;
     let wrong = |reason: String| CheckpointError::Archive(format!("{name}: {reason}"));
+    let mut file = archive.by_name(name).map_err(|error| wrong(error.to_string()))?;
     if !file.is_file() {
         return Err(wrong("no ordinary file".to_owned()));
     }
@@ -220,6 +232,9 @@ fn entry(archive: &mut ZipArchive<Box<dyn Source>>, name: &str, most: u64) -> Re
 
 /// Elements in row-major order; all lie within `bytes`.
 fn gather<const N: usize, T>(tensor: &TensorInfo, bytes: &[u8], element: impl Fn([u8; N]) -> T) -> Vec<T> {
+    if tensor.elements() == 0 {
+        return Vec::new();
+    }
     let elements = bytes.as_chunks::<N>().0;
     if tensor.is_contiguous() {
         return elements[tensor.offset..tensor.offset + tensor.elements()]

@@ -81,14 +81,14 @@ pub struct TensorInfo {
 
 impl TensorInfo {
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |all: usize, length| all.saturating_mul(*length))
     }
 
     pub(super) fn is_contiguous(&self) -> bool {
-        let mut due = 1;
+        let mut due: usize = 1;
         self.shape.iter().zip(&self.strides).rev().all(|(&length, &stride)| {
             let right = length <= 1 || stride == due;
-            due *= length;
+            due = due.saturating_mul(length);
             right
         })
     }
@@ -119,6 +119,12 @@ pub struct Value<'a> {
 
 /// Objects inside objects that are looked through for a tensor: a parameter holds a tensor, a subclass another.
 const DEEPEST: usize = 8;
+/// Arguments of what makes a tensor.
+const MOST_ARGUMENTS: usize = 8;
+/// Dimensions of a tensor, as PyTorch has them.
+const MOST_DIMENSIONS: usize = 64;
+/// Bytes of a storage's key: a number, as a rule.
+const LONGEST_KEY: usize = 255;
 
 impl<'a> Value<'a> {
     pub(super) fn new(checkpoint: &'a Checkpoint, id: Id) -> Self {
@@ -234,7 +240,7 @@ impl<'a> Value<'a> {
         let state = self.object().and_then(|object| object.state).map(|state| self.at(state).node());
         // an object with slots has its attributes in a pair
         let parts: Vec<&'a Node> = match state {
-            Some(Node::Tuple(parts)) => parts.iter().map(|&part| self.at(part).node()).collect(),
+            Some(Node::Tuple(parts)) => parts.iter().take(2).map(|&part| self.at(part).node()).collect(),
             other => other.into_iter().collect(),
         };
         let attributes = parts.into_iter().flat_map(|part| match part {
@@ -254,7 +260,7 @@ impl<'a> Value<'a> {
         let mut value = self;
         for _ in 0..DEEPEST {
             let object = value.object()?;
-            let arguments: Vec<Value<'a>> = value.at(object.arguments).items().collect();
+            let arguments: Vec<Value<'a>> = value.at(object.arguments).items().take(MOST_ARGUMENTS).collect();
             match value.at(object.callable).global()? {
                 "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor" => {
                     return value.rebuilt(&arguments, None);
@@ -269,7 +275,7 @@ impl<'a> Value<'a> {
                     if !function.starts_with("torch._utils._rebuild_tensor") {
                         return None;
                     }
-                    let inner: Vec<Value<'a>> = inner.items().collect();
+                    let inner: Vec<Value<'a>> = inner.items().take(MOST_ARGUMENTS).collect();
                     return value.rebuilt(&inner, None);
                 }
                 "torch._utils._rebuild_parameter"
@@ -286,21 +292,20 @@ impl<'a> Value<'a> {
         let [storage, offset, shape, strides, ..] = arguments else { return None };
         let Node::Persistent(id) = storage.node() else { return None };
         // ("storage", class, key, device, elements)
-        let parts: Vec<Value<'a>> = self.at(*id).items().collect();
+        let parts: Vec<Value<'a>> = self.at(*id).items().take(MOST_ARGUMENTS).collect();
         let [kind, class, key, ..] = parts.as_slice() else { return None };
         if kind.as_str() != Some("storage") {
             return None;
         }
         let dtype = dtype.or_else(|| DType::of_storage(class.global()?))?;
-        let numbers = |value: &Value<'a>| value.items().map(Value::as_usize).collect::<Option<Vec<usize>>>();
+        let key = key.as_str().filter(|key| key.len() <= LONGEST_KEY)?;
+        let numbers = |value: &Value<'a>| {
+            // one more than there may be, to tell too many
+            let numbers = value.items().take(MOST_DIMENSIONS + 1).map(Value::as_usize).collect::<Option<Vec<usize>>>();
+            numbers.filter(|numbers| numbers.len() <= MOST_DIMENSIONS)
+        };
         let (shape, strides) = (numbers(shape)?, numbers(strides)?);
         let offset = offset.as_usize()?;
-        (shape.len() == strides.len()).then(|| TensorInfo {
-            dtype,
-            shape,
-            strides,
-            offset,
-            storage: key.as_str().unwrap_or_default().to_owned(),
-        })
+        (shape.len() == strides.len()).then(|| TensorInfo { dtype, shape, strides, offset, storage: key.to_owned() })
     }
 }

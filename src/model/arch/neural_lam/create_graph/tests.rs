@@ -205,7 +205,7 @@ fn a_graph_that_does_not_fit_is_refused() {
     small(true).check(1, (2, 3)).unwrap();
     assert!(small(true).check(2, (2, 3)).unwrap_err().to_string().contains("the network has 2"));
     assert!(small(true).check(1, (3, 4)).unwrap_err().to_string().contains("the network takes 3"));
-    assert!(refused(|graph| graph.grid_nodes = 80).contains("g2m: an edge from node 80 of 80"));
+    assert!(refused(|graph| graph.grid_nodes = 80).contains("m2g: an edge to node 80 of 80"));
     assert!(refused(|graph| graph.mesh_to_mesh.clear()).contains("1 mesh level(s)"));
     assert!(refused(|graph| graph.mesh[0].values[3] = f32::NAN).contains("not finite"));
     assert!(refused(|graph| graph.mesh_to_mesh[0].senders[2] = 9).contains("m2m.0: an edge from node 9 of 9"));
