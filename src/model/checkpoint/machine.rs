@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::CheckpointError;
+use super::calls::is_hostile;
 
 /// Values that a pickle may make, and places on its stack and in its memo: more than any checkpoint has. Each takes less
 /// than 100 bytes.
@@ -79,53 +80,6 @@ pub(super) fn run(pickle: &[u8]) -> Result<Outcome, CheckpointError> {
         },
     }
 }
-
-/// What no checkpoint calls, by module and by name: whoever wrote it wanted it run.
-const HOSTILE_MODULES: &[&str] = &[
-    "os",
-    "posix",
-    "nt",
-    "subprocess",
-    "commands",
-    "sys",
-    "shutil",
-    "socket",
-    "runpy",
-    "importlib",
-    "pty",
-    "webbrowser",
-    "ctypes",
-    "code",
-    "codeop",
-    "timeit",
-    "bdb",
-    "pdb",
-    "asyncio",
-    "requests",
-    "urllib",
-    "http",
-    "pip",
-    "marshal",
-];
-const HOSTILE_NAMES: &[&str] = &[
-    "builtins.eval",
-    "builtins.exec",
-    "builtins.compile",
-    "builtins.open",
-    "builtins.__import__",
-    "builtins.input",
-    "__builtin__.eval",
-    "__builtin__.exec",
-    "__builtin__.compile",
-    "__builtin__.open",
-    "__builtin__.execfile",
-    "__builtin__.__import__",
-    "torch.load",
-    "torch.hub.load",
-    "pickle.loads",
-    "_pickle.loads",
-    "numpy.load",
-];
 
 struct Machine<'a> {
     pickle: &'a [u8],
@@ -275,11 +229,10 @@ impl<'a> Machine<'a> {
     }
 
     fn object(&mut self, callable: Id, arguments: Id) -> Result<(), CheckpointError> {
-        if let Some(Node::Global(name)) = self.nodes.get(callable as usize) {
-            let module = name.split('.').next().unwrap_or_default();
-            if HOSTILE_MODULES.contains(&module) || HOSTILE_NAMES.contains(&name.as_str()) {
-                return Err(CheckpointError::Hostile { at: self.opcode_at, call: name.clone() });
-            }
+        if let Some(Node::Global(name)) = self.nodes.get(callable as usize)
+            && is_hostile(name)
+        {
+            return Err(CheckpointError::Hostile { at: self.opcode_at, call: name.clone() });
         }
         let object = Object { callable, arguments, state: None, items: Vec::new(), entries: Vec::new() };
         self.push(Node::Object(Box::new(object)))

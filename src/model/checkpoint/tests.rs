@@ -162,7 +162,7 @@ fn every_opcode_makes_its_value() {
         (b"K\x01K\x02\x86", "a tuple 1 2"), (b"K\x01K\x02K\x03\x87", "a tuple 1 2 3"), (b"]K\x01a", "a list 1"),
         (b"](K\x01K\x02e", "a list 1 2"), (b"\x8f(K\x01\x90", "a set 1"), (b"}K\x01K\x02s", "a dictionary 1=2"),
         (b"}(K\x01K\x02K\x03K\x04u", "a dictionary 1=2 3=4"), (b"K\x05p300\n0g300\n", "5"),
-        (b"K\x05q\x010h\x01", "5"), (b"K\x05r\x00\x01\x00\x000j\x00\x01\x00\x00", "5"), (b"K\x05\x940h\x00", "5"),
+        (b"K\x05q\x010h\x01", "5"), (b"K\x05r\0\x01\0\x000j\0\x01\0\0", "5"), (b"K\x05\x940h\0", "5"),
         (b"]q\0h\0a", "a list a list a list a list a list"), (b"K\x01(K\x021", "1"), (b"K\x01(0", "1"),
         (b"K\x012\x86", "a tuple 1 1"), (b"ca\nb\n", "a.b"), (b"\x8c\x01a\x8c\x01b\x93", "a.b"),
         (b"ca\nb\n)R", "a.b(\u{2026})"), (b"ca\nb\n)\x81", "a.b(\u{2026})"), (b"ca\nb\n)}\x92", "a.b(\u{2026})"),
@@ -204,11 +204,13 @@ fn every_type_is_read() {
     }
 }
 
+/// Offset, shape, strides, elements.
+type View = (i64, &'static [i64], &'static [i64], &'static [f32]);
+
 #[test]
 fn views_are_read_in_row_major_order() {
     let bytes = floats(0..12);
-    type View<'a> = (i64, &'a [i64], &'a [i64], &'a [f32]);
-    let known: &[View<'_>] = &[
+    let known: &[View] = &[
         (0, &[2, 3], &[3, 1], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
         (4, &[2, 2], &[2, 1], &[4.0, 5.0, 6.0, 7.0]),
         (0, &[3, 2], &[1, 3], &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0]),

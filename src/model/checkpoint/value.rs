@@ -289,7 +289,12 @@ impl<'a> Value<'a> {
 
     /// Storage, offset, shape, strides.
     fn rebuilt(self, arguments: &[Value<'a>], dtype: Option<DType>) -> Option<TensorInfo> {
-        let [storage, offset, shape, strides, ..] = arguments else { return None };
+        let [storage, offset, shape, strides, rest @ ..] = arguments else { return None };
+        // a view whose elements PyTorch negates as it reads them: the bytes alone would have the wrong sign
+        let mut metadata = rest.iter().flat_map(|metadata| metadata.entries().take(MOST_ARGUMENTS));
+        if metadata.any(|(key, value)| key.as_str() == Some("neg") && value.as_bool() == Some(true)) {
+            return None;
+        }
         let Node::Persistent(id) = storage.node() else { return None };
         // ("storage", class, key, device, elements)
         let parts: Vec<Value<'a>> = self.at(*id).items().take(MOST_ARGUMENTS).collect();

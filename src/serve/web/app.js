@@ -158,6 +158,8 @@ async function pickRun(id, wanted = {}) {
     drawRuns();
     drawRun();
     drawChoices();
+    measure();
+    showArea(forecast.grid, wanted.view);
     if (timeline.published === 0) {
       map.clear();
       note("This run has not published a step yet; the map fills in when it does.");
@@ -169,6 +171,14 @@ async function pickRun(id, wanted = {}) {
   } finally {
     if (mine === choice) busy(false);
   }
+}
+
+/** A forecast of another area than the one before is gone to, unless a link says where to look. */
+let area;
+function showArea({ bounds, global_in_longitude: global }, view) {
+  const other = String(bounds) !== area;
+  area = String(bounds);
+  if (other && !global && !view) map.fit(bounds);
 }
 
 /** What changes while a run goes on. */

@@ -104,6 +104,20 @@ export class MapView {
     this.moved();
   }
 
+  /** Shows an area, as large as there is room beside what covers the map's edges. */
+  fit([west, south, east, north]) {
+    const [low, high] = [project({ lat: south, lon: west }), project({ lat: north, lon: east })];
+    const { top, bottom, left } = this.inset;
+    const [width, height] = [Math.max(80, this.width - left), Math.max(80, this.height - top - bottom)];
+    const share = Math.max((high.x - low.x) / width, (low.y - high.y) / height);
+    this.zoom = Math.log2(0.9 / (share * TILE));
+    // the least zoom is the map's own business, and moves the middle
+    this.limit();
+    const aside = { x: left / 2, y: (top - bottom) / 2 };
+    this.center = { x: (low.x + high.x) / 2 - aside.x / this.world, y: (low.y + high.y) / 2 - aside.y / this.world };
+    this.moved();
+  }
+
   pan(dx, dy) {
     this.center.x -= dx / this.world;
     this.center.y -= dy / this.world;

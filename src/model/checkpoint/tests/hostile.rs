@@ -134,6 +134,10 @@ fn what_is_no_tensor_is_none() {
     };
     let class = global("torch.FloatStorage");
     let id = |parts: &[Vec<u8>]| own(&[tuple(parts), b"Q".to_vec()].concat());
+    // its elements have the other sign
+    let mut negated = layout("FloatStorage", "0", 0, &[2], &[1]);
+    negated.push(dict(&[("neg", b"\x88".to_vec())]));
+    let negated = call("torch._utils._rebuild_tensor_v2", &negated);
     let many = [1; 1000];
     let nested = (0..100).fold(b"N".to_vec(), |value, _| call("torch._utils._rebuild_parameter", &[value]));
     let values = [
@@ -144,6 +148,7 @@ fn what_is_no_tensor_is_none() {
         tensor("FloatStorage", "0", 0, &many, &many),
         tensor("ComplexFloatStorage", "0", 0, &[2], &[1]),
         tensor("FloatStorage", &"9".repeat(1000), 0, &[2], &[1]),
+        negated,
         own(b"N"),
         own(b"Pstorage\n"),
         id(&[]),
