@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::ForecastError;
 use crate::atmos::{LeadTime, Level, ReferenceTime, ValidTime, Variable};
-use crate::ingest::{Inventory, Request};
+use crate::ingest::{IngestError, Inventory, Request};
 use crate::model::{Channel, ModelPackage, State, StateError, Surroundings};
 
 /// The states that a forecast starts from.
@@ -85,27 +85,28 @@ pub fn read_inputs(
     device: &Device,
 ) -> Result<InitialStates, ForecastError> {
     let told = package.manifest().boundary.is_some() || read_forcings(package).next().is_some();
-    let mut initial = read_initial_states(package, init, reference_time, device)?;
-    let boundary = match (told, boundary) {
-        (false, None) => return Ok(initial),
-        (true, Some(boundary)) => boundary,
-        (true, None) => {
+    match (told, boundary.is_some()) {
+        (false, false) | (true, true) => {}
+        (true, false) => {
             return Err(ForecastError::Configuration(format!(
                 "{} covers a limited area: give --boundary with files that hold its variables at every step",
                 package.name()
             )));
         }
-        (false, Some(_)) => {
+        (false, true) => {
             return Err(ForecastError::Configuration(format!(
                 "{} takes no boundary: leave --boundary out",
                 package.name()
             )));
         }
-    };
+    }
+    let mut initial = read_initial_states(package, init, reference_time, device)?;
+    let Some(boundary) = boundary else { return Ok(initial) };
     let (step, grid) = (package.time_step(), initial.surroundings.grid.clone());
     let steps = lead_time.seconds() / step.seconds();
     let at = |n: i64| initial.reference_time + LeadTime::from_seconds(n * step.seconds());
     let mut digest = InputDigest::continuing(&initial.digest);
+    let mut problems = Vec::new();
     let channels: Vec<&Channel> = read_forcings(package).collect();
     if !channels.is_empty() {
         let (past, future) = package.forcing_window();
@@ -113,18 +114,29 @@ pub fn read_inputs(
         let times: Vec<ValidTime> = times.into_iter().collect();
         let request =
             Request { fields: fields(package, channels.into_iter()), times: times.clone(), grid: Some(grid.clone()) };
-        let (stacks, _) = boundary.read_stacked(&request)?;
-        stacks.iter().for_each(|values| digest.add(values));
-        initial.surroundings.forcings = times.into_iter().zip(stacks).collect();
+        match boundary.read_stacked(&request) {
+            Ok((stacks, _)) => {
+                stacks.iter().for_each(|values| digest.add(values));
+                initial.surroundings.forcings = times.into_iter().zip(stacks).collect();
+            }
+            Err(error) => problems.extend(error.problems),
+        }
     }
     if let Some(frame) = package.frame(&grid) {
         for time in (1..=steps).map(at) {
             let request = Request { grid: Some(grid.clone()), ..needs(package, vec![time]) };
-            let (stacks, _) = boundary.read_stacked(&request)?;
-            let values = frame.cut(&stacks[0], grid.len());
-            digest.add(&values);
-            initial.surroundings.boundary.insert(time, values);
+            match boundary.read_stacked(&request) {
+                Ok((stacks, _)) => {
+                    let values = frame.cut(&stacks[0], grid.len());
+                    digest.add(&values);
+                    initial.surroundings.boundary.insert(time, values);
+                }
+                Err(error) => problems.extend(error.problems),
+            }
         }
+    }
+    if !problems.is_empty() {
+        return Err(IngestError::new(problems).into());
     }
     initial.digest = digest.finish();
     Ok(initial)

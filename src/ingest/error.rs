@@ -1,5 +1,6 @@
 //! Everything that is wrong with the input, at once.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -41,4 +42,13 @@ impl fmt::Display for Problem {
 #[error("the input cannot be used:\n{}", .problems.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n"))]
 pub struct IngestError {
     pub problems: Vec<Problem>,
+}
+
+impl IngestError {
+    /// Each problem once, in the order of finding.
+    pub fn new(mut problems: Vec<Problem>) -> Self {
+        let mut seen = BTreeSet::new();
+        problems.retain(|problem| seen.insert(problem.to_string()));
+        Self { problems }
+    }
 }

@@ -138,7 +138,7 @@ impl Inventory {
                 Err(error) => problems.push(reading.problem(error.to_string(), "the grid's shape")),
             }
         }
-        if problems.is_empty() { Ok(analysis) } else { Err(IngestError { problems: unique(problems) }) }
+        if problems.is_empty() { Ok(analysis) } else { Err(IngestError::new(problems)) }
     }
 
     /// The same as one array for each time, `[fields, H, W]` in the order of the request, and the grid: what a network
@@ -170,7 +170,7 @@ impl Inventory {
         let mut fields: Vec<_> = stacks.iter_mut().map(|stack| stack.chunks_exact_mut(grid.len())).collect();
         let slices = readings.iter().enumerate().filter_map(|(n, _)| fields[n % request.times.len()].next()).collect();
         let problems = reading::read_all(&readings, slices, &grid, &self.isolation);
-        if problems.is_empty() { Ok((stacks, grid)) } else { Err(IngestError { problems: unique(problems) }) }
+        if problems.is_empty() { Ok((stacks, grid)) } else { Err(IngestError::new(problems)) }
     }
 
     /// Where everything is that is wanted, field by field, each at all times; and the grid that all is on.
@@ -192,7 +192,7 @@ impl Inventory {
         }
         match grid.filter(|_| problems.is_empty()) {
             Some(grid) => Ok((readings, grid)),
-            None => Err(IngestError { problems: unique(problems) }),
+            None => Err(IngestError::new(problems)),
         }
     }
 
@@ -306,11 +306,4 @@ fn is_static(variable: &SourceVariable) -> bool {
 
 fn real_times(variable: &SourceVariable) -> impl Iterator<Item = ValidTime> {
     variable.times.iter().filter_map(CfTime::real)
-}
-
-/// Each once, in the order of finding.
-fn unique(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let mut seen = BTreeSet::new();
-    problems.retain(|problem| seen.insert(problem.to_string()));
-    problems
 }

@@ -82,7 +82,8 @@ impl ModelPackage {
             }
             arch::ArchConfig::NeuralLam(config, _) => {
                 let graph = config.graph(&self.path, &surroundings.grid).map_err(error)?;
-                let surroundings = (surroundings.clone(), self.frame(&surroundings.grid));
+                let frame = self.frame(&surroundings.grid);
+                let surroundings = (surroundings, frame);
                 let weights = self.weights(device)?;
                 let step = LimitedAreaStep::load(config, &graph, weights, &self.channels, surroundings, self.time_step);
                 Box::new(step.map_err(error)?)

@@ -98,12 +98,15 @@ pub fn import(source: &Source, params: &Params) -> Result<(Draft, Vec<String>), 
             .parse::<LeadTime>()
             .map_err(|error| problems.push(format!("--params: time_step {text:?}; expected {}", error.expected)))
             .ok(),
-        None => datastore.time_step(&mut problems),
+        None => {
+            let told = datastore.time_step(&mut problems);
+            if told.is_none() {
+                let advice = "give --params with time_step = \"3h\"";
+                problems.push(format!("no time step in the datastore's configuration; {advice}"));
+            }
+            told
+        }
     };
-    if time_step.is_none() {
-        problems
-            .push("no time step in the datastore's configuration; give --params with time_step = \"3h\"".to_owned());
-    }
     let graph = params.graph.as_deref().map(graph_folder::read).transpose()?;
     let (Some(mut network), Some(time_step)) = (network, time_step) else { return failed(problems) };
     if !problems.is_empty() {
@@ -144,7 +147,9 @@ pub fn import(source: &Source, params: &Params) -> Result<(Draft, Vec<String>), 
     channels.extend(describe.channels(Role::Static, &features.statics, &statics));
     channels.extend(describe.channels(Role::Forcing, &features.forcing, &forcing));
 
-    let name = params.name.clone().unwrap_or_else(|| source.name.clone());
+    // what the source is called becomes a part of paths
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let name = params.name.clone().unwrap_or_else(|| source.name.chars().map(plain).collect());
     let named = |text: &Option<String>, default: &str| text.clone().unwrap_or_else(|| default.to_owned());
     let manifest = Manifest {
         format: FORMAT,
@@ -164,7 +169,7 @@ pub fn import(source: &Source, params: &Params) -> Result<(Draft, Vec<String>), 
         arch: toml::Table::try_from(&network)
             .map_err(|error| ImportError::Source { path: source.path.clone(), reason: error.to_string() })?,
         grid: GridSection::from_input(mapping),
-        boundary: Some(BoundarySection { width: boundary }),
+        boundary: (boundary > 0).then_some(BoundarySection { width: boundary }),
         channels,
         files: Vec::new(),
         parity: None,

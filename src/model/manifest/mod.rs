@@ -227,7 +227,9 @@ impl Manifest {
         for (i, section) in self.channels.iter().enumerate() {
             let place = |key: &str| format!("model.toml: [[channel]] {} ({}): {key}", i + 1, section.name);
             let Some(channel) = section.validate(self.model.predicts, &place, problems) else { continue };
-            let same = |other: &&Channel| other.variable.name == channel.variable.name;
+            let is_state = |channel: &Channel| matches!(channel.role, Role::Prognostic | Role::Diagnostic);
+            let together = |other: &Channel| other.role == channel.role || (is_state(other) && is_state(&channel));
+            let same = |other: &&Channel| together(other) && other.variable.name == channel.variable.name;
             if let Some(other) = channels.iter().find(|other| same(other) && other.level == channel.level) {
                 problems.add(
                     place("level"),
