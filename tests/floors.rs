@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u32)] = &[
     ("cli", 5),
     ("serve", 4),
+    ("dmi", 4),
     ("tile", 3),
     ("forecast", 3),
     ("import", 2),

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod demo;
+mod dmi_container;
 mod failure;
 mod forecast;
 mod inspect;
@@ -37,6 +38,7 @@ enum Command {
     Models(models::Command),
     Serve(serve::Arguments),
     Score(score::Arguments),
+    DmiContainer(dmi_container::Arguments),
     /// What reads NetCDF files for another vejr, over standard input and output.
     #[command(name = ingest::READ_APART, hide = true)]
     ReadApart,
@@ -56,10 +58,7 @@ vejr --help lists every command; README.md tells the rest.";
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("VEJR_LOG").unwrap_or_else(|_| "warn".into()))
-        .with_writer(std::io::stderr)
-        .init();
+    start_log(&arguments);
     // both of rustls's providers are in the dependency tree; without a choice, the first TLS connection would panic
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Some(command) = arguments.command else {
@@ -75,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Models(command) => models::run(command),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Score(arguments) => score::run(arguments),
+        Command::DmiContainer(arguments) => dmi_container::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,6 +82,23 @@ pub fn main() -> ExitCode {
             eprintln!("vejr: {}", failure.message);
             ExitCode::from(failure.fault as u8)
         }
+    }
+}
+
+/// To standard error; how much of it `VEJR_LOG` says, or for a container its `LOG_LEVEL`.
+fn start_log(arguments: &Arguments) {
+    let level = std::env::var("LOG_LEVEL").unwrap_or_default();
+    let filter = match arguments.command {
+        Some(Command::DmiContainer(_)) => dmi_container::log_filter(&level).unwrap_or("warn,vejr=info").into(),
+        _ => tracing_subscriber::EnvFilter::try_from_env("VEJR_LOG").unwrap_or_else(|_| "warn".into()),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .init();
+    if matches!(arguments.command, Some(Command::DmiContainer(_))) && dmi_container::log_filter(&level).is_none() {
+        tracing::warn!("LOG_LEVEL={level:?} is no known level; INFO is taken");
     }
 }
 

@@ -84,8 +84,7 @@ pub fn read_inputs(
     lead_time: LeadTime,
     device: &Device,
 ) -> Result<InitialStates, ForecastError> {
-    let told = package.manifest().boundary.is_some() || read_forcings(package).next().is_some();
-    match (told, boundary.is_some()) {
+    match (package.needs_boundary(), boundary.is_some()) {
         (false, false) | (true, true) => {}
         (true, false) => {
             return Err(ForecastError::Configuration(format!(

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ndarray::{Array2, ArrayView2};
+
 use super::coordinates::{Coordinates, Time};
 use super::dataset::{Array, Dataset, Isolation};
 use super::units::{self, Conversion, conversion};
 use super::values::Decoding;
 use super::{CfTime, Problem, lexicon};
 use crate::atmos::{Grid, Level, Variable, known_variable};
+use crate::location::Location;
 
 /// What a dimension of a data variable is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,22 @@ pub struct SourceVariable {
 }
 
 impl SourceVariable {
+    /// A field of its grid in the order of the file: rows and columns as they are stored, `[height, width]`.
+    pub fn in_file_order(&self, field: ArrayView2<'_, f32>) -> Array2<f32> {
+        let Layout { rows, columns, repeated, .. } = &self.layout;
+        let width = columns.len() + usize::from(repeated.is_some());
+        let mut stored = Array2::zeros((rows.len(), width));
+        for (row, &to_row) in field.rows().into_iter().zip(rows) {
+            for (value, &to_column) in row.iter().zip(columns) {
+                stored[[to_row, to_column]] = *value;
+            }
+            if let Some((repeat, first)) = *repeated {
+                stored[[to_row, repeat]] = stored[[to_row, first]];
+            }
+        }
+        stored
+    }
+
     /// How it lies in the file where that is not our order, for people; empty where it is.
     pub fn order_found(&self) -> String {
         let Layout { roles, rows, columns, repeated, .. } = &self.layout;
@@ -128,6 +147,8 @@ impl Layout {
 #[derive(Debug)]
 pub struct SourceFile {
     pub path: PathBuf,
+    /// Where it lies, if its path does not say all of it.
+    store: Option<Location>,
     /// For people: `NetCDF-4`, `Zarr v2`.
     pub format: &'static str,
     pub variables: Vec<SourceVariable>,
@@ -138,9 +159,26 @@ pub struct SourceFile {
 impl SourceFile {
     /// Reads metadata and coordinates. Only a file of which nothing can be read is a problem.
     pub(super) fn inspect(path: &Path, isolation: &Isolation) -> Result<Self, Vec<Problem>> {
-        let dataset = Dataset::open(path, isolation).map_err(|problem| vec![problem])?;
-        let mut source =
-            Self { path: path.to_owned(), format: dataset.format, variables: Vec::new(), unread: Vec::new() };
+        Self::survey(path.to_owned(), None, isolation)
+    }
+
+    /// The same of a Zarr store at a place with settings of its own.
+    pub(super) fn of_store(store: &Location) -> Result<Self, Vec<Problem>> {
+        Self::survey(PathBuf::from(store.to_string()), Some(store.clone()), &Isolation::None)
+    }
+
+    /// Opens it, once more after it was looked at.
+    pub(super) fn open(&self, isolation: &Isolation) -> Result<Dataset, Problem> {
+        match &self.store {
+            Some(store) => Dataset::of_store(store),
+            None => Dataset::open(&self.path, isolation),
+        }
+    }
+
+    fn survey(path: PathBuf, store: Option<Location>, isolation: &Isolation) -> Result<Self, Vec<Problem>> {
+        let mut source = Self { path, store, format: "", variables: Vec::new(), unread: Vec::new() };
+        let dataset = source.open(isolation).map_err(|problem| vec![problem])?;
+        source.format = dataset.format;
         let mut coordinates = Coordinates::new(&dataset);
         let data: Vec<&Array> = dataset.arrays.iter().filter(|array| !coordinates.contains(&array.name)).collect();
         for array in data {

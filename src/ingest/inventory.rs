@@ -13,6 +13,7 @@ use super::matching::{Found, field_label, find};
 use super::reading::{self, Reading};
 use super::{CfTime, Conversion, IngestError, Problem, Recognition};
 use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable};
+use crate::location::Location;
 
 /// What a reader wants.
 #[derive(Debug, Clone)]
@@ -61,6 +62,12 @@ impl Inventory {
             }
         }
         (Self { files, isolation: isolation.clone(), trusted: BTreeSet::new() }, problems)
+    }
+
+    /// Looks at the Zarr store at a place that has settings of its own.
+    pub fn of_store(store: &Location) -> Result<Self, IngestError> {
+        let file = SourceFile::of_store(store).map_err(IngestError::new)?;
+        Ok(Self { files: vec![file], isolation: Isolation::None, trusted: BTreeSet::new() })
     }
 
     /// Believes the units of these variables (as the files call them, or we), even where the values contradict them.
@@ -247,7 +254,7 @@ impl Inventory {
 
     /// Range of the values of a variable over all its levels and times, in our units where it is recognised.
     pub fn range(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Range, Problem> {
-        let ranges = self.ranges_in(&Dataset::open(&file.path, &self.isolation)?, file, variable)?;
+        let ranges = self.ranges_in(&file.open(&self.isolation)?, file, variable)?;
         Ok(ranges.into_iter().fold(Range::EMPTY, |all, (_, range)| all.union(range)))
     }
 
@@ -264,7 +271,7 @@ impl Inventory {
     /// Ranges of the values at each level of each variable of a file, in the order of the variables, each as
     /// [`Self::range`] says. The file is opened once: one that does not answer is waited for once.
     pub fn ranges(&self, file: &SourceFile) -> Vec<Result<Vec<(Level, Range)>, Problem>> {
-        let dataset = Dataset::open(&file.path, &self.isolation);
+        let dataset = file.open(&self.isolation);
         let ranges = |variable| self.ranges_in(dataset.as_ref().map_err(Clone::clone)?, file, variable);
         file.variables.iter().map(ranges).collect()
     }

@@ -28,8 +28,8 @@ mod reading;
 mod units;
 mod values;
 
-pub use calendar::CfTime;
-pub use dataset::{Dataset, Isolation, READ_APART, read_apart};
+pub use calendar::{CfTime, decode as decode_times, is_time_units};
+pub use dataset::{Array, Attribute, Attributes, Dataset, ElementType, Isolation, READ_APART, read_apart};
 pub use error::{IngestError, Problem};
 pub use field::Range;
 pub use file::{Recognition, SourceFile, SourceVariable};

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::dataset::{Dataset, Isolation};
 use super::field::{self, Block, Range, contradicts_unit, missing};
 use super::matching::{Found, field_label, label};
-use super::{Problem, SourceVariable};
+use super::{Problem, SourceFile, SourceVariable};
 use crate::atmos::{Grid, Level, ValidTime, Variable};
 
 /// Fewer blocks than this are not worth a process more.
@@ -31,7 +31,7 @@ pub(super) struct Reading<'a> {
 
 /// Readings of one variable that are compressed together.
 struct Group<'r, 'a> {
-    path: &'a Path,
+    file: &'a SourceFile,
     source: &'a SourceVariable,
     start: Vec<usize>,
     count: Vec<usize>,
@@ -54,10 +54,10 @@ pub(super) fn read_all(
     let problems = Mutex::new(BTreeMap::new());
     let work = || {
         // groups come file by file
-        let mut open: Option<(&Path, Result<Dataset, Problem>)> = None;
+        let mut open: Option<(&SourceFile, Result<Dataset, Problem>)> = None;
         while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if open.as_ref().is_none_or(|(path, _)| *path != group.path) {
-                open = Some((group.path, Dataset::open(group.path, isolation)));
+            if open.as_ref().is_none_or(|(file, _)| file.path != group.file.path) {
+                open = Some((group.file, group.file.open(isolation)));
             }
             let Some((_, dataset)) = &open else { continue };
             let found = group.read(dataset.as_ref(), grid, &values);
@@ -76,7 +76,8 @@ pub(super) fn read_all(
 fn groups<'r, 'a>(readings: &'r [Reading<'a>]) -> Vec<Group<'r, 'a>> {
     let mut groups: BTreeMap<(&Path, &str, Vec<usize>), Group<'r, 'a>> = BTreeMap::new();
     for (number, reading) in readings.iter().enumerate() {
-        let (path, source) = (reading.found.file.path.as_path(), reading.found.variable);
+        let Found { file, variable: source, .. } = reading.found;
+        let path = file.path.as_path();
         let extents = field::extents(source);
         let place = field::place(source, reading.found.level, reading.time_index);
         let block: Vec<usize> = place.iter().zip(&extents).map(|(place, extent)| place / extent).collect();
@@ -86,7 +87,7 @@ fn groups<'r, 'a>(readings: &'r [Reading<'a>]) -> Vec<Group<'r, 'a>> {
                 let count =
                     (0..place.len()).map(|d| if source.layout.is_horizontal(d) { extents[d] } else { 1 }).collect();
                 let group =
-                    Group { path, source, start: place.clone(), count, readings: vec![(number, reading, place)] };
+                    Group { file, source, start: place.clone(), count, readings: vec![(number, reading, place)] };
                 groups.insert((path, &source.name, block), group);
             }
             Some(group) => {

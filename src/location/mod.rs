@@ -38,7 +38,7 @@ pub struct Location {
 const SYNCS_AT_ONCE: bool = cfg!(target_os = "linux");
 
 /// Environment variables that credentials come from, or that say where they are to be had.
-const S3_CREDENTIALS: &[&str] = &[
+pub const S3_CREDENTIALS: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -46,11 +46,62 @@ const S3_CREDENTIALS: &[&str] = &[
     "AWS_METADATA_ENDPOINT",
 ];
 
+/// How an S3 store is spoken to, where the `AWS_…` environment variables do not say it, or are overruled.
+#[derive(Debug, Clone, Default)]
+pub struct S3Settings {
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    /// With it `secret` and `token` count, and no credentials of the environment.
+    pub key: Option<String>,
+    pub secret: Option<String>,
+    pub token: Option<String>,
+    /// `None`: unless the environment says who asks.
+    pub anonymous: Option<bool>,
+}
+
+impl S3Settings {
+    fn builder(&self) -> AmazonS3Builder {
+        let of_environment = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok());
+        let endpoint = self.endpoint.clone().or_else(|| of_environment(["AWS_ENDPOINT_URL", "AWS_ENDPOINT"]));
+        let region = self.region.clone().or_else(|| of_environment(["AWS_REGION", "AWS_DEFAULT_REGION"]));
+        let mut builder = match &self.key {
+            // never a key of one and a token of the other
+            Some(key) => {
+                let mut builder = AmazonS3Builder::new().with_access_key_id(key);
+                if let Some(secret) = &self.secret {
+                    builder = builder.with_secret_access_key(secret);
+                }
+                if let Some(token) = &self.token {
+                    builder = builder.with_token(token);
+                }
+                builder
+            }
+            None => AmazonS3Builder::from_env(),
+        };
+        if let Some(region) = region {
+            builder = builder.with_region(region);
+        }
+        if let Some(endpoint) = endpoint {
+            // an endpoint on this machine is spoken to in plain HTTP
+            builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+        }
+        // anonymous unless somebody says who asks: without this, the address where cloud machines find their credentials
+        // would be asked on every machine
+        let given = || S3_CREDENTIALS.iter().any(|name| std::env::var_os(name).is_some());
+        builder.with_skip_signature(self.anonymous.unwrap_or_else(|| self.key.is_none() && !given()))
+    }
+}
+
 impl Location {
     /// From a path, or a URL: `file://`, `s3://bucket/prefix` (endpoint, region and credentials from the `AWS_…`
     /// environment variables), `http://` and `https://` (to read from), `memory:` (for tests: empty, and gone with the
     /// process). Touches nothing yet.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
+        Self::parse_with(text, &S3Settings::default())
+    }
+
+    /// The same with settings of its own for `s3://`.
+    pub fn parse_with(text: &str, settings: &S3Settings) -> Result<Self, LocationError> {
         let error = |reason: String| LocationError { location: without_credentials(text), reason };
         if text.is_empty() {
             return Err(error("it is empty".to_owned()));
@@ -71,18 +122,8 @@ impl Location {
             "s3" => {
                 let bucket = url.host_str().filter(|bucket| !bucket.is_empty());
                 let bucket = bucket.ok_or_else(|| error("the URL names no bucket".to_owned()))?;
-                // an endpoint on this machine is spoken to in plain HTTP
-                let endpoint = std::env::var("AWS_ENDPOINT_URL").or_else(|_| std::env::var("AWS_ENDPOINT"));
-                let plain = endpoint.is_ok_and(|endpoint| endpoint.starts_with("http://"));
-                // anonymous unless the environment says who asks: without this, the address where cloud machines find
-                // their credentials would be asked on every machine
-                let given = S3_CREDENTIALS.iter().any(|name| std::env::var_os(name).is_some());
-                let store = AmazonS3Builder::from_env()
-                    .with_bucket_name(bucket)
-                    .with_allow_http(plain)
-                    .with_skip_signature(!given)
-                    .build()
-                    .map_err(|reason| error(reason.to_string()))?;
+                let store = settings.builder().with_bucket_name(bucket).build();
+                let store = store.map_err(|reason| error(reason.to_string()))?;
                 let prefix = Path::from_url_path(url.path()).map_err(|reason| error(reason.to_string()))?;
                 Ok(Self::new(Arc::new(PrefixStore::new(store, prefix)), text.trim_end_matches('/')))
             }
@@ -151,6 +192,18 @@ impl Location {
     /// Whether the objects below can be listed: a web server lists none.
     pub fn can_list(&self) -> bool {
         !self.name.starts_with("http://") && !self.name.starts_with("https://")
+    }
+
+    /// Whether this place is the other one, or below it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (&self.folder, &other.folder) {
+            (Some(own), Some(others)) => own.starts_with(others),
+            (None, None) => {
+                let (own, others) = (self.name.trim_end_matches('/'), other.name.trim_end_matches('/'));
+                own.strip_prefix(others).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            _ => false,
+        }
     }
 
     /// The folder on this machine, where it is one.

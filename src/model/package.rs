@@ -161,6 +161,11 @@ impl ModelPackage {
         self.manifest.boundary.map(|boundary| Frame::new(grid.shape(), boundary.width))
     }
 
+    /// Whether a forecast must be told on its way what happens: at the edges of its area, or as forcings that are read.
+    pub fn needs_boundary(&self) -> bool {
+        self.manifest.boundary.is_some() || self.channels().forcings.iter().any(|channel| channel.formula.is_none())
+    }
+
     /// Trainable numbers, counted from the header of the weights.
     pub fn parameters(&self) -> usize {
         self.arch.weight_shapes().values().map(|shape| shape.iter().product::<usize>()).sum()

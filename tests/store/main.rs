@@ -9,4 +9,6 @@ mod grids;
 mod locations;
 #[path = "../common/python.rs"]
 mod python;
+#[path = "../common/s3.rs"]
+mod s3;
 mod speed;

@@ -23,6 +23,7 @@ pub(in crate::ingest) use numbers::each;
 pub use numbers::{ElementType, Number, Numbers};
 
 use super::Problem;
+use crate::location::Location;
 
 /// Larger headers are damaged ones: no producer comes near.
 const MOST_ARRAYS: usize = 100_000;
@@ -102,11 +103,21 @@ impl Dataset {
                 Isolation::Process { program } => apart::open(path, name, program),
             },
             format::Format::Zarr(place) => zarr::open(place),
-        }
-        .map_err(problem)?;
-        match dataset.arrays.len() {
-            0..=MOST_ARRAYS => Ok(dataset),
-            more => Err(problem(format!("{more} variables: more than {MOST_ARRAYS}"))),
+        };
+        dataset.and_then(Self::bounded).map_err(problem)
+    }
+
+    /// Opens the Zarr store at a place that has settings of its own, which a URL alone does not tell.
+    pub fn of_store(store: &Location) -> Result<Self, Problem> {
+        zarr::open(format::ZarrPlace::Objects(store.clone()))
+            .and_then(Self::bounded)
+            .map_err(|found| Problem::in_file(store.to_string(), found, "a Zarr store (v2 or v3)"))
+    }
+
+    fn bounded(self) -> Result<Self, String> {
+        match self.arrays.len() {
+            0..=MOST_ARRAYS => Ok(self),
+            more => Err(format!("{more} variables: more than {MOST_ARRAYS}")),
         }
     }
 
