@@ -29,9 +29,9 @@ const OF_THE_ENCODING: &[&str] = &[
     "coordinates",
 ];
 
-/// Level coordinates with a description of their own, for those that the input does not have: name, standard name, long
+/// Level coordinates with a description of their own, for those that no input variable lies on: name, standard name, long
 /// name, units, positive; as cfgrib describes them.
-const KNOWN_LEVELS: &[(&str, &str, &str, &str, &str)] = &[
+pub const KNOWN_LEVELS: &[(&str, &str, &str, &str, &str)] = &[
     ("isobaricInhPa", "air_pressure", "pressure", "hPa", "down"),
     ("isobaricInPa", "air_pressure", "pressure", "Pa", "down"),
     ("heightAboveGround", "height", "height above the surface", "m", "up"),
@@ -164,10 +164,9 @@ impl<'a> OutputStore<'a> {
         const GROUP: &[&str] = &["zarr.json", ".zgroup", ".zmetadata", ".zattrs"];
         let is_group = |path: &Path| GROUP.contains(&path.as_ref());
         // what a run that was killed left has no group yet
-        let is_ours = |path: &Path| {
-            let top = path.parts().next();
-            top.is_some_and(|top| self.arrays.iter().any(|array| array.name == top.as_ref()))
-        };
+        let names = self.names();
+        let is_ours =
+            |path: &Path| path.parts().next().is_some_and(|top| names.iter().any(|name| *name == top.as_ref()));
         if !objects.iter().any(is_group)
             && let Some(other) = objects.iter().find(|path| !is_ours(path))
         {
@@ -216,6 +215,14 @@ impl<'a> OutputStore<'a> {
             self.arrays.push(ArrayDocument { name, shape, chunk, data_type, compressed: true, dimensions, attributes });
         }
         Ok(())
+    }
+
+    /// All arrays that the store gets.
+    fn names(&self) -> Vec<&str> {
+        let StoreLayout { time, y, x, grid_mappings, .. } = self.header.layout;
+        let outputs = self.outputs.iter().flat_map(|output| [Some(&output.name), output.level.as_ref()]).flatten();
+        let coordinates = [time, y, x].into_iter().chain(grid_mappings).chain(outputs).map(String::as_str);
+        coordinates.chain(["forecastReferenceTime", "leadTime"]).collect()
     }
 
     fn array(&self, name: &str) -> Option<&'a Array> {

@@ -2,6 +2,7 @@
 
 use super::ContractError;
 use super::declared::Declared;
+use super::output::KNOWN_LEVELS;
 use super::settings::Settings;
 use crate::atmos::{Level, Variable};
 use crate::ingest::{Conversion, conversion, lexicon};
@@ -32,6 +33,18 @@ pub fn outputs(settings: &Settings, package: &ModelPackage) -> Result<Vec<Predic
             package.input_states()
         ));
     }
+    for level in settings.output_variables.iter().filter_map(|declared| declared.level.as_ref()) {
+        let of_input = settings.input_variables.iter().any(|declared| declared.level.as_ref() == Some(level));
+        if !of_input && !KNOWN_LEVELS.iter().any(|(name, ..)| name == level) {
+            let known: Vec<&str> = KNOWN_LEVELS.iter().map(|(name, ..)| *name).collect();
+            problems.push(format!(
+                "OUTPUT_VARIABLES: the level coordinate {level:?} lies on no input variable that it could be described by, and \
+                 is none of {}",
+                known.join(", ")
+            ));
+        }
+    }
+    problems.dedup();
     let found: Vec<Predicted> = settings
         .output_variables
         .iter()
