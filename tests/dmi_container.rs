@@ -229,6 +229,8 @@ fn wrong_stores_end_with_3_devices_with_4_storage_with_5() {
         ],
     );
     rig.ends(&[t2m, ("INPUT_ZARR", &rig.path("nope.zarr"))], 3, &["no Zarr store is there"]);
+    let file = fixture("inputs/single_levels.nc");
+    rig.ends(&[t2m, ("INPUT_ZARR", file.to_str().unwrap())], 3, &["is a file; a Zarr store"]);
     rig.ends(&[t2m, ("N_INPUT_TIMESTEPS", "30")], 3, &["only 8"]);
     rig.ends(&[t2m, ("N_INPUT_TIMESTEPS", "")], 3, &["2020-03-28T00:00Z"]);
     rig.ends(&[t2m, ("X_COORD", "pressure")], 3, &["X_COORD=\"pressure\" is not identified", "x"]);
@@ -285,4 +287,32 @@ fn each_side_has_its_own_object_store() {
     rig.check(&rig.path("fetched.zarr"), &rig.path("in.zarr"));
     // another profile does not exist: nothing is fallen back to
     rig.ends(&[("INPUT_ZARR", input), ("SRC_AWS_PROFILE", "nobody")], 2, &["there is no profile \"nobody\""]);
+}
+
+#[test]
+fn forecasts_go_into_dmi_s_own_stores() {
+    let Some(rig) = Rig::new() else { return };
+    let stores = ["single_levels", "pressure_levels"].map(|kind| fixture(&format!("inputs/{kind}.nc")));
+    let forecast = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vejr"));
+        command
+            .args(["forecast", "--model", &rig.path("package"), "--init"])
+            .args(&stores)
+            .arg("--boundary")
+            .args(&stores);
+        command.args(["--reference-time", "2020-03-27T06:00", "--steps", "4", "--output", &rig.path("f.zarr")]);
+        command.args(["--dmi-stores", &rig.path("dmi"), "--dmi-config", "fake"]).output().unwrap()
+    };
+    // the second time, the forecast is there already and the stores are replaced
+    for _ in 0..2 {
+        let output = forecast();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let expected = fixture("expected");
+        let report = python::run(&mut rig.client(&["layout", &rig.path("dmi"), expected.to_str().unwrap()]));
+        println!("{report}");
+        for kind in ["single_levels", "pressure_levels"] {
+            let path = format!("dx2p5km_dy2p5km/2020-03-27T0600Z/member0/{kind}.zarr\n");
+            assert!(report.contains(&path) && report.starts_with("danra_hi_lam/fake/w"), "{report}");
+        }
+    }
 }

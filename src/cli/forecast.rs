@@ -9,11 +9,12 @@ use super::progress::Reporter;
 use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{LeadTime, ReferenceTime};
 use crate::device::{DeviceRequest, device_name};
+use crate::dmi;
 use crate::forecast::{self, RunOptions, RunSummary};
 use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
-use crate::store::Encoding;
+use crate::store::{Encoding, ForecastReader};
 
 /// Forecast from an analysis and publish every step as it is computed.
 ///
@@ -52,6 +53,12 @@ pub struct Arguments {
     /// What winds on a projected grid are published as: along its axes, or turned to east and north
     #[arg(long, value_name = "FRAME", default_value = "as-is", value_parser = ["as-is", "true"])]
     winds: String,
+    /// Folder or URL below which the forecast is written as DMI's stores, too: MODEL/CONFIG/AREA/RESOLUTION/TIME/member0/KIND.zarr
+    #[arg(long, value_name = "ROOT")]
+    dmi_stores: Option<String>,
+    /// The CONFIG of their paths
+    #[arg(long, value_name = "CONFIG", default_value = "default", requires = "dmi_stores")]
+    dmi_config: String,
     /// Replace another forecast that lies at --output
     #[arg(long)]
     overwrite: bool,
@@ -68,6 +75,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let package = ModelPackage::open(&arguments.model)?;
     let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
     let location = Location::parse(&arguments.output)?;
+    let scheme = |root: &String| -> Result<dmi::Scheme, Failure> {
+        Ok(dmi::Scheme { root: Location::parse(root)?, config: arguments.dmi_config.clone(), member: 0 })
+    };
+    let scheme = arguments.dmi_stores.as_ref().map(scheme).transpose()?;
     let runtime = runtime()?;
     let open = |files: &[PathBuf]| -> Result<Inventory, Failure> {
         Ok(Inventory::open(files, &isolation()?)?.trusting_units(arguments.trust_units.clone()))
@@ -92,6 +103,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     });
     reporter.finish();
     let summary = summary?;
+    if let Some(scheme) = scheme {
+        let reader = runtime.block_on(ForecastReader::open(&location))?;
+        for place in dmi::publish(&reader, &scheme, &runtime)? {
+            eprintln!("{place}");
+        }
+    }
     if arguments.json {
         say(summary_json(&summary, &location))
     } else {

@@ -6,15 +6,18 @@
 //! it reads and predicts, and its time step.
 //!
 //! From below: `declared` (the grammar of variables) → `settings`, `storage`, `unread` (the environment) → `input` (what the
-//! store must be) → `predicted` (which output is which channel) → `output` (the store that is written).
+//! store must be) → `predicted` (which output is which channel) → `output` (the store that is written). Beside it stands
+//! `scheme`: a published forecast as DMI's own stores, under DMI's paths.
 
 mod declared;
 mod error;
 mod input;
 mod output;
 mod predicted;
+mod scheme;
 mod settings;
 mod storage;
+mod store;
 mod unread;
 
 use std::collections::BTreeMap;
@@ -25,6 +28,7 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
 pub use error::ContractError;
+pub use scheme::{Scheme, publish};
 pub use settings::Settings;
 
 use crate::atmos::{LeadTime, ReferenceTime, ValidTime};

@@ -204,6 +204,11 @@ fn section_of(text: &str, wanted: &str) -> Option<BTreeMap<String, String>> {
 
 /// Which format the store at a place has. None there is a wrong input; no answer is storage's fault.
 pub async fn zarr_format(location: &Location, uri: &str) -> Result<u8, ContractError> {
+    if location.local_folder().is_some_and(|folder| folder.is_file()) {
+        return Err(ContractError::Input(vec![format!(
+            "INPUT_ZARR {uri} is a file; a Zarr store, a folder or a URL, is expected"
+        )]));
+    }
     for (document, format) in [("zarr.json", 3), (".zgroup", 2), (".zmetadata", 2)] {
         match location.store().head(&Path::from(document)).await {
             Ok(_) => return Ok(format),

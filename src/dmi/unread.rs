@@ -89,7 +89,7 @@ mod tests {
         for (wrong, right) in [
             ("N_FORECAST_STEP", "Did you mean N_FORECAST_STEPS?"),
             ("DEVCIE", "Did you mean DEVICE?"),
-            ("INPUT_VARS", "Did you mean INPUT_VARIABLES?"),
+            ("INPUT_VARS", "Did you mean INPUT_ZARR or INPUT_VARIABLES?"),
             ("input_zarr", "Did you mean INPUT_ZARR? Names are case-sensitive."),
             ("SRC_REGION_NAME", "SRC_STORAGE_OPTIONS"),
         ] {

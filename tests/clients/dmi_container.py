@@ -4,6 +4,7 @@
 (rows and columns the other way, another order of dimensions), `latitude` (degrees, no projection), `uneven`, `nameless`
 (time without CF attributes), `gap` (a time is missing).
 `check STORE INPUT EXPECTED`: the layout of an output, and the largest relative L2 error of each variable and level.
+`layout ROOT EXPECTED`: DMI's own stores, as `vejr forecast --dmi-stores` writes them.
 `upload ENDPOINT FOLDER PREFIX`, `download ENDPOINT PREFIX FOLDER`: a store to and from the bucket `forecasts`.
 """
 
@@ -97,4 +98,27 @@ def check(store, source, expected):
         print("error", name, f"{error:.1e}")
 
 
-{"make": make, "check": check, "upload": upload, "download": download}[sys.argv[1]](*sys.argv[2:])
+def layout(root, expected):
+    """DMI's own stores below `root` hold what is expected, on the coordinates of the analyses."""
+    stores = sorted(pathlib.Path(root).rglob("*.zarr"))
+    print(*(store.relative_to(root) for store in stores), sep="\n")
+    for store in stores:
+        data = xarray.open_zarr(store, decode_timedelta=True)
+        assert np.array_equal(data.time.values, data.forecastReferenceTime.values + data.leadTime.values)
+        assert data.projection.attrs["grid_mapping_name"] == "lambert_conformal_conic"
+        for name in data.data_vars:
+            if name == "projection":
+                continue
+            theirs = xarray.open_dataset(pathlib.Path(expected) / f"{name}.nc")[name]
+            vertical = ["pressure"] if "pressure" in theirs.dims else []
+            assert data[name].dims == ("time", *vertical, "y", "x"), data[name].dims
+            assert data[name].attrs["units"] == theirs.attrs.get("units", data[name].attrs["units"])
+            theirs = theirs.sel(time=data.time, y=data.y, x=data.x, **({"pressure": data.pressure} if vertical else {}))
+            assert np.array_equal(theirs.y, data.y) and data.y[0] < data.y[1] and data.lat.dims == ("y", "x")
+            ours, theirs = data[name].values.astype(float), theirs.transpose(*data[name].dims).values.astype(float)
+            error = np.sqrt(((ours - theirs) ** 2).sum() / (theirs**2).sum())
+            assert error < 1e-5, (name, error)
+            print("error", name, f"{error:.1e}")
+
+
+{"make": make, "layout": layout, "check": check, "upload": upload, "download": download}[sys.argv[1]](*sys.argv[2:])
