@@ -197,6 +197,7 @@ fn wrong_configurations_end_with_2_and_all_that_is_wrong() {
         2,
         &["\"layer\"", "isobaricInhPa"],
     );
+    rig.ends(&[("N_FORECAST_STEPS", "9223372036854775807")], 2, &["more than a forecast has"]);
     rig.ends(&[("FORECAST_TIMESTEP", "PT4H"), ("OUTPUT_VARIABLES", "t2m")], 2, &["no multiple of the time step"]);
     rig.ends(
         &[("SRC_S3_ANON", "perhaps"), ("INPUT_ZARR", "s3://b/a.zarr"), ("OUTPUT_VARIABLES", "t2m")],
@@ -232,7 +233,11 @@ fn wrong_stores_end_with_3_devices_with_4_storage_with_5() {
     let file = fixture("inputs/single_levels.nc");
     rig.ends(&[t2m, ("INPUT_ZARR", file.to_str().unwrap())], 3, &["is a file; a Zarr store"]);
     rig.ends(&[t2m, ("N_INPUT_TIMESTEPS", "30")], 3, &["only 8"]);
-    rig.ends(&[t2m, ("N_INPUT_TIMESTEPS", "")], 3, &["2020-03-28T00:00Z"]);
+    rig.ends(
+        &[t2m, ("N_INPUT_TIMESTEPS", "")],
+        3,
+        &["2020-03-28T00:00Z", "covers a limited area", "N_INPUT_TIMESTEPS selects"],
+    );
     rig.ends(&[t2m, ("X_COORD", "pressure")], 3, &["X_COORD=\"pressure\" is not identified", "x"]);
     for (change, words) in [
         ("uneven", "\"x\" is not evenly spaced"),

@@ -73,15 +73,19 @@ pub fn run(environment: &BTreeMap<String, String>, model: &Path, runtime: &Runti
         ContractError::configuration(format!("N_FORECAST_STEPS={steps} steps of {step} are more than a forecast has"))
     })?;
     let told = package.needs_boundary().then_some(&inventory);
-    let initial = forecast::read_inputs(&package, (&inventory, told), Some(reference_time), lead_time, &device)
-        .map_err(|error| {
-            let advice =
-                "a limited area needs the store to hold the times after the last selected one: N_INPUT_TIMESTEPS";
-            if told.is_some() {
-                info!("{}: {advice}", package.name())
-            }
-            ContractError::from(error)
-        })?;
+    let initial = forecast::read_inputs(&package, (&inventory, told), Some(reference_time), lead_time, &device);
+    let initial = initial.map_err(|error| match (ContractError::from(error), told) {
+        (ContractError::Input(mut problems), Some(_)) => {
+            problems.push(format!(
+                "{} covers a limited area, and needs its variables in the store until {}, {lead_time} after the last selected \
+                 time: N_INPUT_TIMESTEPS selects",
+                package.name(),
+                reference_time + lead_time
+            ));
+            ContractError::Input(problems)
+        }
+        (error, _) => error,
+    })?;
     let grid = initial.surroundings.grid.clone();
     let shown = layout.shown(&inventory, &settings)?;
     let header = Header {
