@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | one file per command |
 //! | 4 | [`serve`] | gRPC and HTTP; the one place that maps errors to status codes; the map page |
-//! | 4 | [`dmi`] | the container contract of DMI's infrastructure: environment in, store out |
+//! | 4 | [`dmi`] | what DMI's infrastructure is built against: its container contract, its stores and paths |
 //! | 3 | [`tile`] | a window of a field → a tile: projection, resampling, palette, encoding |
 //! | 3 | [`forecast`] | `Rollout` and the run: where all below meet |
 //! | 2 | [`import`] | what training leaves behind → packages |

@@ -76,7 +76,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
     let location = Location::parse(&arguments.output)?;
     let scheme = |root: &String| -> Result<dmi::Scheme, Failure> {
-        Ok(dmi::Scheme { root: Location::parse(root)?, config: arguments.dmi_config.clone(), member: 0 })
+        Ok(dmi::Scheme::new(Location::parse(root)?, &arguments.dmi_config, 0)?)
     };
     let scheme = arguments.dmi_stores.as_ref().map(scheme).transpose()?;
     let runtime = runtime()?;

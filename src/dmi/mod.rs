@@ -53,7 +53,7 @@ pub fn run(environment: &BTreeMap<String, String>, model: &Path, runtime: &Runti
     unread::warnings(environment.keys()).iter().for_each(|warning| warn!("{warning}"));
     let settings = Settings::parse(environment)?;
     settings.log();
-    let package = ModelPackage::open(model).map_err(|error| ContractError::Configuration(vec![error.to_string()]))?;
+    let package = ModelPackage::open(model).map_err(|error| ContractError::configuration(error.to_string()))?;
     info!("Model {} {} from {}", package.name(), package.manifest().model.version, model.display());
     let outputs = predicted::outputs(&settings, &package)?;
 
@@ -88,6 +88,9 @@ pub fn run(environment: &BTreeMap<String, String>, model: &Path, runtime: &Runti
     })?;
     let grid = initial.surroundings.grid.clone();
     let shown = layout.shown(&inventory, &settings)?;
+    // before the store that is there is replaced
+    let model = package.load(&device, initial.surroundings);
+    let model = model.map_err(|error| ContractError::configuration(error.to_string()))?;
     let header = Header {
         settings: &settings,
         dataset: &dataset,
@@ -101,9 +104,6 @@ pub fn run(environment: &BTreeMap<String, String>, model: &Path, runtime: &Runti
     info!("Writing {} (Zarr format {})", settings.output_zarr, header.format);
     let mut store = OutputStore::begin(&header, &outputs, runtime)?;
     let failed = |error: &dyn std::fmt::Display| ContractError::Failed(error.to_string());
-    let model = package
-        .load(&device, initial.surroundings)
-        .map_err(|error| ContractError::Configuration(vec![error.to_string()]))?;
     let rollout = Rollout::new(&*model, initial.states).ok_or_else(|| failed(&"too few input states"))?;
     for (n, state) in (1i64..=steps * strides).zip(rollout) {
         let state = state.map_err(|error| failed(&error))?;

@@ -15,10 +15,10 @@ use crate::store::{ForecastReader, Output};
 /// Where stores go, and what of their path the forecast does not say.
 #[derive(Debug, Clone)]
 pub struct Scheme {
-    pub root: Location,
-    /// Of the model: the third party to its name and its area.
-    pub config: String,
-    pub member: u32,
+    root: Location,
+    /// Which configuration of the model.
+    config: String,
+    member: u32,
 }
 
 /// `2p5` for 2.5.
@@ -42,6 +42,15 @@ fn resolution(x: &[f64], y: &[f64], degrees: bool) -> String {
 }
 
 impl Scheme {
+    /// `config` is one part of the path.
+    pub fn new(root: Location, config: &str, member: u32) -> Result<Self, ContractError> {
+        if config.is_empty() || config.contains('/') {
+            let problem = format!("{config:?} is no name for a configuration: give --dmi-config one without a slash");
+            return Err(ContractError::configuration(problem));
+        }
+        Ok(Self { root, config: config.to_owned(), member })
+    }
+
     /// Path of the folder of a forecast's stores. `None` for grids without axes: their resolution is no one number.
     fn folder(&self, model: &str, grid: &Grid, time: ReferenceTime) -> Option<String> {
         let resolution = match grid.axes() {
@@ -73,11 +82,11 @@ const KINDS: &[Kind] = &[
 /// Writes the stores of a published forecast, its steps without the analysis; tells where.
 pub fn publish(reader: &ForecastReader, scheme: &Scheme, runtime: &Runtime) -> Result<Vec<Location>, ContractError> {
     let spec = reader.spec();
-    if scheme.config.is_empty() || scheme.config.contains('/') {
-        return Err(ContractError::configuration(format!("{:?} is no name of a configuration", scheme.config)));
-    }
     let folder = scheme.folder(&spec.model, &spec.grid, spec.reference_time).ok_or_else(|| {
-        ContractError::configuration(format!("the grid {} has no axes, which DMI's paths and stores need", spec.grid))
+        ContractError::configuration(format!(
+            "the grid {} has no axes, which DMI's paths and stores need; leave --dmi-stores out",
+            spec.grid
+        ))
     })?;
     let mut written = Vec::new();
     for (name, dimension) in KINDS {
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn paths_tell_model_area_resolution_and_time() {
-        let scheme = Scheme { root: Location::parse("memory:").unwrap(), config: "default".to_owned(), member: 3 };
+        let scheme = Scheme::new(Location::parse("memory:").unwrap(), "default", 3).unwrap();
         let latitude: Vec<f64> = (0..5).map(|n| 58.0 - 0.25 * f64::from(n)).collect();
         let longitude: Vec<f64> = (0..9).map(|n| -10.5 + 0.1 * f64::from(n)).collect();
         let grid = Grid::new(latitude, longitude).unwrap();

@@ -127,15 +127,14 @@ impl Settings {
             |n: &i64| *n != 0 && *n > -1_000_000 && *n < 1_000_000,
             "unset (all)",
         );
+        let found = reader.problems.len();
         let forecast_steps = reader.number(
             "N_FORECAST_STEPS",
             "a positive number of forecast steps",
             |n: &i64| *n == -1 || *n > 0,
             "-1",
         );
-        if matches!(forecast_steps, None | Some(-1))
-            && !reader.problems.iter().any(|p| p.starts_with("N_FORECAST_STEPS"))
-        {
+        if matches!(forecast_steps, None | Some(-1)) && reader.problems.len() == found {
             reader.problems.push(
                 "N_FORECAST_STEPS is -1 (the default), which asks for a diagnosis of the input's own times; this model \
                  forecasts: set it to the number of steps"

@@ -26,14 +26,14 @@ pub struct PlainStore<'a> {
 }
 
 /// Metadata of an array. One without dimensions is a scalar.
-pub struct ArrayDocument {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub chunk: Vec<usize>,
-    pub data_type: Stored,
-    pub compressed: bool,
-    pub dimensions: Vec<String>,
-    pub attributes: Map<String, Value>,
+struct ArrayDocument {
+    name: String,
+    shape: Vec<usize>,
+    chunk: Vec<usize>,
+    data_type: Stored,
+    compressed: bool,
+    dimensions: Vec<String>,
+    attributes: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,8 @@ impl<'a> PlainStore<'a> {
 
     fn failed(&self, doing: &str, error: impl std::fmt::Display) -> ContractError {
         ContractError::Storage(format!(
-            "{doing} the output store {}: {error}; check that it can be written, its space, the credentials (DST_AWS_PROFILE) \
-             and the endpoint",
+            "{doing} the output store {}: {error}; check that it can be written, its space, its credentials and its endpoint \
+             (AWS_…, in a container DST_…)",
             self.location
         ))
     }
