@@ -10,7 +10,8 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use vejr::device::peak_resident_bytes;
 use vejr::model::arch::neural_lam::{
-    Aggregation, Architecture, Dialect, Features, GnnType, GraphSection, NeuralLam, NeuralLamConfig, create_graph,
+    Aggregation, Architecture, Dialect, Features, GnnType, GraphSection, NeuralLam, NeuralLamConfig, Widths,
+    create_graph,
 };
 
 const SHAPE: (usize, usize) = (789, 589);
@@ -35,9 +36,11 @@ fn main() {
         output_std: false,
         num_past_forcing_steps: 1,
         num_future_forcing_steps: 1,
+        boundary: None,
         graph: GraphSection::default(),
     };
-    let widths = config.widths(CHANNELS, FORCINGS, STATICS);
+    let window = 1 + config.num_past_forcing_steps + config.num_future_forcing_steps;
+    let widths = Widths { input: 2 * CHANNELS + FORCINGS * window + STATICS, boundary: 0, state: CHANNELS };
     let started = Instant::now();
     let (nx, ny) = SHAPE;
     let at = |i: usize, start: f64| start + 2500.0 * i as f64;

@@ -11,23 +11,21 @@ import argparse
 import datetime
 import functools
 import json
-import logging
 import pathlib
 import shutil
 import tempfile
-import warnings
 
 import cartopy.crs
 import numpy as np
 import pytorch_lightning
 import torch
 import xarray as xr
-from loguru import logger
 from neural_lam.config import DatastoreSelection, NeuralLAMConfig, OutputClamping, TrainingConfig
 from neural_lam.create_graph import METAINFO_FILENAME, create_graph_from_datastore
 from neural_lam.datastore.base import BaseRegularGridDatastore, CartesianGridShape
 from neural_lam.models import MODELS, ARForecaster, ForecasterModule
 from neural_lam.train_model import build_predictor
+from shared import quieten, randomise
 
 GNN_TYPES = ["g2m_gnn_type", "m2g_gnn_type", "mesh_up_gnn_type", "mesh_down_gnn_type"]
 NEW_ARGUMENTS = [*GNN_TYPES, "num_sanity_val_steps", "runs_root", "train_steps_to_log"]  # those that 0.6 did not have
@@ -143,25 +141,6 @@ def build(args, config, datastore):
     return ForecasterModule(ARForecaster(predictor, datastore), config, datastore, args=args).eval()
 
 
-def randomise(module, seed):
-    """Every parameter random, also those of the layer norms, scaled so that values stay of order one.
-
-    Only what enters the embedders' layer norms is small, so that their epsilon counts.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in module.named_parameters():
-            values = torch.randn(tensor.shape, generator=generator)
-            if tensor.dim() == 2:
-                tensor.copy_(values * tensor.shape[1] ** -0.5)
-            else:
-                tensor.copy_(values * 0.3 + (1.0 if name.endswith("weight") else 0.0))  # 1-D weight: layer norm
-        for name, child in module.named_modules():
-            if "embedder" in name and isinstance(child, torch.nn.Sequential):
-                for tensor in child[-2].parameters():
-                    tensor.mul_(0.01)
-
-
 def save_checkpoint(module, path, layout="0.7"):
     """What Lightning saves, without optimiser states; `layout` names the version whose keys it has."""
     trainer = pytorch_lightning.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
@@ -271,13 +250,6 @@ def write_case(folder, seed, layout="0.7", grid=GRID, clamp=None, **changes):
         case = {name: getattr(args, name) for name in described}
         case |= {"clamp": {"lower": clamping.lower, "upper": clamping.upper}, "xy_extent": datastore.get_xy_extent("state")}
         (folder / "config.json").write_text(json.dumps(case, indent=1) + "\n")
-
-
-def quieten():
-    """Leaves out the packages' progress reports and remarks; errors still show."""
-    logger.remove()
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")
 
 
 def main():

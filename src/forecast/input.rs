@@ -1,14 +1,17 @@
 //! From files to what a forecast starts from, and what it is told on its way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
 use super::ForecastError;
-use crate::atmos::{LeadTime, Level, ReferenceTime, ValidTime, Variable};
-use crate::ingest::{IngestError, Inventory, Request};
-use crate::model::{Channel, ModelPackage, State, StateError, Surroundings};
+use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, ValidTime, Variable};
+use crate::ingest::{IngestError, Inventory, Problem, Request};
+use crate::model::{
+    BoundaryNodes, BoundaryWindow, Channel, ChannelLayout, ModelPackage, NodeData, State, StateError, Surroundings,
+};
 
 /// The states that a forecast starts from.
 #[derive(Debug)]
@@ -39,8 +42,8 @@ fn fields<'a>(package: &ModelPackage, channels: impl Iterator<Item = &'a Channel
 }
 
 /// Forcings that are read; the others are computed.
-fn read_forcings(package: &ModelPackage) -> impl Iterator<Item = &Channel> {
-    package.channels().forcings.iter().filter(|channel| channel.formula.is_none())
+fn read(layout: &ChannelLayout) -> impl Iterator<Item = &Channel> {
+    layout.iter().filter(|channel| channel.formula.is_none())
 }
 
 /// Reads the model's input states from files. Without a reference time: the latest for which the files hold all
@@ -57,7 +60,6 @@ pub fn read_initial_states(
     };
     let times = input_times(package, reference_time);
     let (stacks, grid) = inventory.read_stacked(&needs(package, times.clone()))?;
-    let not_this = |error: StateError| ForecastError::Input(error.to_string());
     package.grid().check(&grid).map_err(not_this)?;
     let statics = fields(package, package.channels().statics.iter());
     let statics = inventory.read_constants(statics, grid.clone(), reference_time.valid())?;
@@ -74,9 +76,8 @@ pub fn read_initial_states(
     Ok(InitialStates { reference_time, states, surroundings, digest: digest.finish() })
 }
 
-/// The same with all that a forecast of this length is told on its way: forcings, and the state on the frame of a limited
-/// area at each step. They are read before the first step, so that what is missing is missed then, and only the frame is
-/// kept.
+/// The same with all that a forecast of this length is told on its way: forcings, and what happens at the boundary of a
+/// limited area. It is read before the first step, so that what is missing is missed then.
 pub fn read_inputs(
     package: &ModelPackage,
     (init, boundary): (&Inventory, Option<&Inventory>),
@@ -88,8 +89,12 @@ pub fn read_inputs(
         (false, false) | (true, true) => {}
         (true, false) => {
             return Err(ForecastError::Configuration(format!(
-                "{} covers a limited area: give --boundary with files that hold its variables at every step",
-                package.name()
+                "{} covers a limited area: give --boundary with files that hold {} on the way",
+                package.name(),
+                match package.boundary_window() {
+                    Some(_) => "the data of the model that drives it",
+                    None => "its variables at every step",
+                }
             )));
         }
         (false, true) => {
@@ -101,44 +106,158 @@ pub fn read_inputs(
     }
     let mut initial = read_initial_states(package, init, reference_time, device)?;
     let Some(boundary) = boundary else { return Ok(initial) };
-    let (step, grid) = (package.time_step(), initial.surroundings.grid.clone());
-    let steps = lead_time.seconds() / step.seconds();
-    let at = |n: i64| initial.reference_time + LeadTime::from_seconds(n * step.seconds());
-    let mut digest = InputDigest::continuing(&initial.digest);
-    let mut problems = Vec::new();
-    let channels: Vec<&Channel> = read_forcings(package).collect();
-    if !channels.is_empty() {
-        let (past, future) = package.forcing_window();
-        let times: BTreeSet<ValidTime> = (1 - past..=steps + future).map(at).collect();
-        let times: Vec<ValidTime> = times.into_iter().collect();
-        let request =
-            Request { fields: fields(package, channels.into_iter()), times: times.clone(), grid: Some(grid.clone()) };
-        match boundary.read_stacked(&request) {
-            Ok((stacks, _)) => {
-                stacks.iter().for_each(|values| digest.add(values));
-                initial.surroundings.forcings = times.into_iter().zip(stacks).collect();
-            }
-            Err(error) => problems.extend(error.problems),
-        }
+    let (step, start) = (package.time_step(), initial.reference_time);
+    let mut told = Told {
+        package,
+        files: boundary,
+        start,
+        steps: lead_time.seconds() / step.seconds(),
+        digest: InputDigest::continuing(&initial.digest),
+        problems: Vec::new(),
+    };
+    let surroundings = &mut initial.surroundings;
+    surroundings.forcings = told.forcings(&surroundings.grid);
+    surroundings.frame = told.frame(&surroundings.grid);
+    if let (Some(nodes), Some(window)) = (package.boundary_nodes().map_err(not_this)?, package.boundary_window()) {
+        surroundings.nodes = told.at_nodes(nodes, &window);
     }
-    if let Some(frame) = package.frame(&grid) {
-        for time in (1..=steps).map(at) {
-            let request = Request { grid: Some(grid.clone()), ..needs(package, vec![time]) };
-            match boundary.read_stacked(&request) {
-                Ok((stacks, _)) => {
-                    let values = frame.cut(&stacks[0], grid.len());
-                    digest.add(&values);
-                    initial.surroundings.boundary.insert(time, values);
-                }
-                Err(error) => problems.extend(error.problems),
-            }
-        }
+    if !told.problems.is_empty() {
+        return Err(IngestError::new(told.problems).into());
     }
-    if !problems.is_empty() {
-        return Err(IngestError::new(problems).into());
-    }
-    initial.digest = digest.finish();
+    initial.digest = told.digest.finish();
     Ok(initial)
+}
+
+fn not_this(error: impl ToString) -> ForecastError {
+    ForecastError::Input(error.to_string())
+}
+
+/// Files that tell a forecast on its way, being read.
+struct Told<'a> {
+    package: &'a ModelPackage,
+    files: &'a Inventory,
+    start: ReferenceTime,
+    steps: i64,
+    digest: InputDigest,
+    problems: Vec<Problem>,
+}
+
+impl Told<'_> {
+    /// When step `n` is valid.
+    fn at(&self, n: i64) -> ValidTime {
+        self.start + LeadTime::from_seconds(n * self.package.time_step().seconds())
+    }
+
+    /// Forcings that are read, at all times that a step may ask for.
+    fn forcings(&mut self, grid: &Arc<Grid>) -> BTreeMap<ValidTime, Vec<f32>> {
+        let wanted = fields(self.package, read(&self.package.channels().forcings));
+        if wanted.is_empty() {
+            return BTreeMap::new();
+        }
+        let (past, future) = self.package.forcing_window();
+        let times: Vec<ValidTime> = (1 - past..=self.steps + future).map(|n| self.at(n)).collect();
+        let request = Request { fields: wanted, times: times.clone(), grid: Some(grid.clone()) };
+        match self.files.read_stacked(&request) {
+            Ok((stacks, _)) => {
+                stacks.iter().for_each(|values| self.digest.add(values));
+                times.into_iter().zip(stacks).collect()
+            }
+            Err(error) => {
+                self.problems.extend(error.problems);
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// The state on the frame at each step; of what is read, only the frame is kept.
+    fn frame(&mut self, grid: &Arc<Grid>) -> BTreeMap<ValidTime, Vec<f32>> {
+        let Some(frame) = self.package.frame(grid) else { return BTreeMap::new() };
+        let times: Vec<ValidTime> = (1..=self.steps).map(|n| self.at(n)).collect();
+        let request = Request { grid: Some(grid.clone()), ..needs(self.package, Vec::new()) };
+        self.each_time(&request, times, |values| frame.cut(values, grid.len()))
+    }
+
+    /// What is told at the boundary's nodes; of what is read, only the nodes are kept.
+    fn at_nodes(&mut self, nodes: Arc<BoundaryNodes>, window: &BoundaryWindow) -> Option<NodeData> {
+        let (grid, points) = self.grid_with(&nodes.boundary)?;
+        let cut = |values: &[f32]| -> Vec<f32> {
+            values
+                .chunks_exact(grid.len())
+                .flat_map(|field| points.iter().map(|&point| field[point as usize]))
+                .collect()
+        };
+        let channels = self.package.channels();
+        let statics = fields(self.package, channels.boundary_statics.iter());
+        let statics = match self.files.read_constants(statics, grid.clone(), self.start.valid()) {
+            Ok(values) => cut(&values),
+            Err(error) => {
+                self.problems.extend(error.problems);
+                Vec::new()
+            }
+        };
+        self.digest.add(&statics);
+        let wanted = fields(self.package, read(&channels.boundary));
+        let times: BTreeSet<ValidTime> = match wanted.as_slice() {
+            [] => BTreeSet::new(),
+            _ => (1..=self.steps).flat_map(|n| window.times(self.at(n))).collect(),
+        };
+        let request = Request { fields: wanted, times: Vec::new(), grid: Some(grid.clone()) };
+        let forcings = self.each_time(&request, times.into_iter().collect(), cut);
+        Some(NodeData { nodes, statics, forcings })
+    }
+
+    /// The grid of the files that has a point at every place, and those points.
+    fn grid_with(&mut self, places: &Arc<Grid>) -> Option<(Arc<Grid>, Vec<u32>)> {
+        let mut there = Vec::new();
+        for grid in self.files.grids() {
+            match grid.points_at(places) {
+                Ok(points) => return Some((grid, points)),
+                Err((latitude, longitude)) => {
+                    there.push(format!("{grid}, with no point at {latitude:.4} °N {longitude:.4} °E"));
+                }
+            }
+        }
+        self.problems.push(Problem {
+            file: None,
+            variable: None,
+            found: if there.is_empty() { "no grid".to_owned() } else { there.join("; ") },
+            expected: format!(
+                "a grid with a point at each node of the model's boundary ({places}): give --boundary with the data of the \
+                 model that drives this one"
+            ),
+        });
+        None
+    }
+
+    /// Reads the fields of a request time by time, and keeps what `keep` makes of each.
+    fn each_time(
+        &mut self,
+        request: &Request,
+        times: Vec<ValidTime>,
+        keep: impl Fn(&[f32]) -> Vec<f32>,
+    ) -> BTreeMap<ValidTime, Vec<f32>> {
+        let mut kept = BTreeMap::new();
+        let all = Request { times, ..request.clone() };
+        if all.times.is_empty() {
+            return kept;
+        }
+        // what is missing is told at once
+        if let Err(error) = self.files.check(&all) {
+            self.problems.extend(error.problems);
+            return kept;
+        }
+        for time in all.times {
+            match self.files.read_stacked(&Request { times: vec![time], ..request.clone() }) {
+                Ok((stacks, _)) => {
+                    let values = keep(&stacks[0]);
+                    self.digest.add(&values);
+                    kept.insert(time, values);
+                }
+                Err(error) => self.problems.extend(error.problems),
+            }
+        }
+        kept
+    }
 }
 
 /// SHA-256 of values, as little-endian float32.

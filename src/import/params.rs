@@ -29,6 +29,10 @@ pub struct Params {
     pub config: Option<PathBuf>,
     /// Zarr store or NetCDF file with the training's statistics.
     pub statistics: Option<PathBuf>,
+    /// `*.datastore.yaml` of what drives the boundary, where the source does not carry it.
+    pub boundary_datastore: Option<PathBuf>,
+    /// Zarr store or NetCDF file with its statistics; with the coordinates of its points, if the graph does not tell them.
+    pub boundary_statistics: Option<PathBuf>,
 }
 
 /// What u and v are components along.
@@ -48,9 +52,14 @@ impl Params {
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         let mut params: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        for path in [&mut params.graph, &mut params.config, &mut params.statistics].into_iter().flatten() {
-            *path = folder.join(&path);
-        }
+        let paths = [
+            &mut params.graph,
+            &mut params.config,
+            &mut params.statistics,
+            &mut params.boundary_datastore,
+            &mut params.boundary_statistics,
+        ];
+        paths.into_iter().flatten().for_each(|path| *path = folder.join(&path));
         Ok(params)
     }
 }

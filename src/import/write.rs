@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use super::ImportError;
 use crate::model::arch::neural_lam::Graph;
 use crate::model::manifest::{ExtraFileSection, FileSection};
-use crate::model::{MANIFEST_FILE, Manifest, ModelPackage, sha256_of};
+use crate::model::{BoundaryNodes, MANIFEST_FILE, Manifest, ModelPackage, sha256_of};
 
 const WEIGHTS: &str = "weights.safetensors";
 pub const GRAPH: &str = "graph.safetensors";
@@ -19,6 +19,8 @@ pub struct Draft {
     pub manifest: Manifest,
     pub weights: HashMap<String, Tensor>,
     pub graph: Option<Graph>,
+    /// Where the nodes of a graph with a boundary lie, and the file's name.
+    pub nodes: Option<(&'static str, BoundaryNodes)>,
 }
 
 impl Draft {
@@ -39,10 +41,17 @@ impl Draft {
         let digest = |name: &str| sha256_of(&path.join(name)).map_err(|error| failed(format!("{name}: {error}")));
         candle_core::safetensors::save(&self.weights, path.join(WEIGHTS)).map_err(|error| failed(error.to_string()))?;
         self.manifest.weights = Some(FileSection { file: WEIGHTS.to_owned(), sha256: digest(WEIGHTS)? });
+        let mut file = |name: &str, role: &str, written: candle_core::Result<()>| -> Result<(), ImportError> {
+            written.map_err(|error| failed(error.to_string()))?;
+            let (name, role, sha256) = (name.to_owned(), role.to_owned(), digest(name)?);
+            self.manifest.files.push(ExtraFileSection { name, role, sha256 });
+            Ok(())
+        };
         if let Some(graph) = &self.graph {
-            graph.write(&path.join(GRAPH)).map_err(|error| failed(error.to_string()))?;
-            let (name, role) = (GRAPH.to_owned(), "graph".to_owned());
-            self.manifest.files.push(ExtraFileSection { name, role, sha256: digest(GRAPH)? });
+            file(GRAPH, "graph", graph.write(&path.join(GRAPH)))?;
+        }
+        if let Some((name, nodes)) = &self.nodes {
+            file(name, "nodes", nodes.write(&path.join(name)))?;
         }
         let text = toml::to_string(&self.manifest).map_err(|error| failed(error.to_string()))?;
         std::fs::write(path.join(MANIFEST_FILE), text).map_err(|error| failed(error.to_string()))?;

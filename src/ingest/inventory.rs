@@ -111,7 +111,7 @@ impl Inventory {
     pub fn latest_time_with(&self, request: &Request, states: usize, step: LeadTime) -> Option<ValidTime> {
         let mut complete: BTreeSet<ValidTime> = self.times().into_iter().collect();
         for (wanted, level) in &request.fields {
-            let found = find(self, wanted, *level).ok()?;
+            let found = find(self, (wanted, *level), request.grid.as_deref()).ok()?;
             if !found.iter().any(|found| is_static(found.variable)) {
                 let times: BTreeSet<ValidTime> = found.iter().flat_map(|found| real_times(found.variable)).collect();
                 complete = complete.intersection(&times).copied().collect();
@@ -152,6 +152,11 @@ impl Inventory {
     /// takes, without a second copy in memory.
     pub fn read_stacked(&self, request: &Request) -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {
         self.stack(request, Changes::InTime)
+    }
+
+    /// Whether everything that is wanted is there; its values are not looked at.
+    pub fn check(&self, request: &Request) -> Result<(), IngestError> {
+        self.prepare(request, Changes::InTime).map(|_| ())
     }
 
     /// Fields that belong to all times, `[fields, H, W]`: variables that have no time in the files, or the one time `at`.
@@ -209,7 +214,7 @@ impl Inventory {
         let mut missing: BTreeMap<ValidTime, BTreeSet<String>> = BTreeMap::new();
         for (wanted, level) in &request.fields {
             let level = *level;
-            let found = match find(self, wanted, level) {
+            let found = match find(self, (wanted, level), request.grid.as_deref()) {
                 Ok(found) => found,
                 Err(why_not) => {
                     problems.extend(why_not);
@@ -234,19 +239,33 @@ impl Inventory {
                 }
             }
         }
+        // one problem for all times at which the same is missing
+        let mut together: BTreeMap<BTreeSet<String>, Vec<ValidTime>> = BTreeMap::new();
+        missing.into_iter().for_each(|(time, fields)| together.entry(fields).or_default().push(time));
         let there = match self.times().as_slice() {
             [] => "no times".to_owned(),
             [one] => format!("only {one}"),
             [first, .., last] => format!("times from {first} to {last} ({})", self.times().len()),
         };
-        for (time, fields) in missing {
+        for (fields, times) in together {
             let all = fields.len() == request.fields.len();
             let fields = fields.into_iter().collect::<Vec<_>>().join(", ");
+            let (wanted, them) = match times.as_slice() {
+                [one] => (one.to_string(), "it, or ask for another time"),
+                [first, second, third, _, .., last] => {
+                    let list = format!("{first}, {second}, {third}, … {last} ({} times)", times.len());
+                    (list, "them, or ask for other times")
+                }
+                few => {
+                    let list: Vec<String> = few.iter().map(ToString::to_string).collect();
+                    (list.join(", "), "them, or ask for other times")
+                }
+            };
             problems.push(Problem {
                 file: None,
                 variable: (!all).then_some(fields),
-                found: format!("{there}, but not {time}"),
-                expected: format!("{time}; give files that hold it, or ask for another time"),
+                found: format!("{there}, but not {wanted}"),
+                expected: format!("{wanted}; give files that hold {them}"),
             });
         }
         readings

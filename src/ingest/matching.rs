@@ -30,13 +30,14 @@ enum Likeness {
     AttributesAndName,
 }
 
-/// Where a variable and level are; problems where they are nowhere.
+/// Where a variable and level are; problems where they are nowhere. What lies on `grid` comes before what does not: files of
+/// two models may be looked at together.
 pub(super) fn find<'a>(
     inventory: &'a Inventory,
-    wanted: &Variable,
-    level: Level,
+    (wanted, level): (&Variable, Level),
+    grid: Option<&Grid>,
 ) -> Result<Vec<Found<'a>>, Vec<Problem>> {
-    let mut found: Vec<(Likeness, Found<'a>)> = Vec::new();
+    let mut found: Vec<((bool, Likeness), Found<'a>)> = Vec::new();
     let mut problems = Vec::new();
     for (file, variable) in inventory.variables() {
         let Some(likeness) = likeness(variable, wanted, level) else { continue };
@@ -61,7 +62,8 @@ pub(super) fn find<'a>(
             problems.push(problem(units, format!("units {}", units::accepted(&wanted.units))));
         }
         if let (true, [place], Some(conversion)) = (candidate, places.as_slice(), conversion) {
-            found.push((likeness, Found { file, variable, conversion, level: *place }));
+            let there = grid.is_some_and(|grid| variable.grid.same_points(grid));
+            found.push(((there, likeness), Found { file, variable, conversion, level: *place }));
         }
     }
     let surest = found.iter().map(|(likeness, _)| *likeness).max();

@@ -17,6 +17,11 @@ pub enum Role {
     Forcing,
     /// In only, the same at all times.
     Static,
+    /// As [`Self::Forcing`], at the nodes of the boundary.
+    Boundary,
+    /// As [`Self::Static`], at the nodes of the boundary.
+    #[serde(rename = "boundary-static")]
+    BoundaryStatic,
 }
 
 /// One channel: what it is, and the statistics that standardise it.

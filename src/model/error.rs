@@ -62,6 +62,6 @@ pub enum PackageError {
     Manifest { path: PathBuf, source: Box<toml::de::Error> },
     #[error("the model package {path} has problems:\n{problems}")]
     Invalid { path: PathBuf, problems: ProblemList },
-    #[error("loading the weights of {path} failed: {source}")]
+    #[error("loading {path} failed: {source}")]
     Load { path: PathBuf, source: candle_core::Error },
 }

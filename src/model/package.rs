@@ -11,11 +11,11 @@ use candle_nn::VarBuilder;
 use sha2::{Digest, Sha256};
 
 use super::arch::{self, Sfno};
-use super::limited_area::LimitedAreaStep;
-use super::manifest::is_object_name;
+use super::limited_area::{Boundary, LimitedAreaStep};
+use super::manifest::{BoundaryForm, is_object_name};
 use super::{
-    ChannelLayout, Channels, Frame, Manifest, ModelGrid, NetworkStep, Normalizer, PackageError, Persistence,
-    ProblemList, StepModel, Surroundings,
+    BoundaryNodes, BoundaryWindow, ChannelLayout, Channels, Frame, Manifest, ModelGrid, NetworkStep, Normalizer,
+    PackageError, Persistence, ProblemList, StepModel, Surroundings,
 };
 use crate::atmos::{Grid, LeadTime};
 
@@ -32,6 +32,7 @@ pub struct ModelPackage {
     time_step: LeadTime,
     channels: Channels,
     grid: ModelGrid,
+    boundary: Option<BoundaryForm>,
     arch: arch::ArchConfig,
     digest: String,
 }
@@ -61,6 +62,7 @@ impl ModelPackage {
                 time_step: validated.time_step,
                 channels: validated.channels,
                 grid: validated.grid,
+                boundary: validated.boundary,
                 manifest,
                 arch,
             }),
@@ -82,8 +84,12 @@ impl ModelPackage {
             }
             arch::ArchConfig::NeuralLam(config, _) => {
                 let graph = config.graph(&self.path, &surroundings.grid).map_err(error)?;
-                let frame = self.frame(&surroundings.grid);
-                let surroundings = (surroundings, frame);
+                let boundary = match (self.frame(&surroundings.grid), self.boundary_window()) {
+                    (Some(frame), _) => Boundary::Frame(frame),
+                    (None, Some(window)) => Boundary::Nodes(window),
+                    (None, None) => Boundary::None,
+                };
+                let surroundings = (surroundings, boundary);
                 let weights = self.weights(device)?;
                 let step = LimitedAreaStep::load(config, &graph, weights, &self.channels, surroundings, self.time_step);
                 Box::new(step.map_err(error)?)
@@ -156,14 +162,34 @@ impl ModelPackage {
         }
     }
 
-    /// The points of `grid` where the boundary's data decide; none for a model without a boundary.
+    /// The points of `grid` where the boundary's data decide; none for a model without such a frame.
     pub fn frame(&self, grid: &Grid) -> Option<Frame> {
-        self.manifest.boundary.map(|boundary| Frame::new(grid.shape(), boundary.width))
+        match self.boundary {
+            Some(BoundaryForm::Frame { width }) => Some(Frame::new(grid.shape(), width)),
+            _ => None,
+        }
+    }
+
+    /// Where the nodes of the boundary lie; none for a model whose boundary has none.
+    pub fn boundary_nodes(&self) -> Result<Option<Arc<BoundaryNodes>>, PackageError> {
+        let Some(BoundaryForm::Nodes { file, .. }) = &self.boundary else { return Ok(None) };
+        let error = |source| PackageError::Load { path: self.path.clone(), source };
+        BoundaryNodes::read(&self.path.join(file)).map(|nodes| Some(Arc::new(nodes))).map_err(error)
+    }
+
+    /// The times of the boundary's data of which a step is told; none for a model whose boundary has no nodes.
+    pub fn boundary_window(&self) -> Option<BoundaryWindow> {
+        match (&self.boundary, &self.arch) {
+            (Some(BoundaryForm::Nodes { times, .. }), arch::ArchConfig::NeuralLam(config, _)) => {
+                Some(BoundaryWindow::new(*times, config.boundary.as_ref()?, self.time_step))
+            }
+            _ => None,
+        }
     }
 
     /// Whether a forecast must be told on its way what happens: at the edges of its area, or as forcings that are read.
     pub fn needs_boundary(&self) -> bool {
-        self.manifest.boundary.is_some() || self.channels().forcings.iter().any(|channel| channel.formula.is_none())
+        self.boundary.is_some() || self.channels().forcings.iter().any(|channel| channel.formula.is_none())
     }
 
     /// Trainable numbers, counted from the header of the weights.

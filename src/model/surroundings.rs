@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::StateError;
+use super::{BoundaryNodes, StateError};
 use crate::atmos::{Axes, Grid, Projection, ValidTime};
 
 /// Positions that two spellings of one projection may differ by, in m (in degrees where a pole is rotated): less than any
@@ -71,55 +71,25 @@ pub struct Surroundings {
     pub statics: Vec<f32>,
     /// Forcings that are read, at each time at which a step may ask for them: channels as above.
     pub forcings: BTreeMap<ValidTime, Vec<f32>>,
-    /// The state on the frame ([`Frame`]) at each time that a step leads to: channels of the state, each with the frame's
-    /// points, in their variables' units.
-    pub boundary: BTreeMap<ValidTime, Vec<f32>>,
+    /// The state on the frame ([`super::Frame`]) at each time that a step leads to: channels of the state, each with the
+    /// frame's points, in their variables' units.
+    pub frame: BTreeMap<ValidTime, Vec<f32>>,
+    /// Where the boundary's points are nodes of their own.
+    pub nodes: Option<NodeData>,
+}
+
+/// What a model is told at its boundary's nodes: channels as above, each with the nodes in their order.
+#[derive(Debug, Clone)]
+pub struct NodeData {
+    pub nodes: Arc<BoundaryNodes>,
+    pub statics: Vec<f32>,
+    /// At each time of which a step is told.
+    pub forcings: BTreeMap<ValidTime, Vec<f32>>,
 }
 
 impl Surroundings {
     /// For a model that needs nothing but states.
     pub fn none(grid: Arc<Grid>) -> Self {
-        Self { grid, statics: Vec::new(), forcings: BTreeMap::new(), boundary: BTreeMap::new() }
-    }
-}
-
-/// The outermost points of a grid, where a limited-area model is told what happens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// Row-major, ascending.
-    points: Vec<u32>,
-}
-
-impl Frame {
-    /// `width` rows and columns along each edge of a grid of `shape` rows and columns.
-    pub fn new((h, w): (usize, usize), width: usize) -> Self {
-        let inside =
-            |row: usize, column: usize| row >= width && row + width < h && column >= width && column + width < w;
-        let points = (0..h * w).filter(|point| !inside(point / w, point % w)).map(|point| point as u32);
-        Self { points: points.collect() }
-    }
-
-    pub fn points(&self) -> &[u32] {
-        &self.points
-    }
-
-    /// The frame's part of `[channels, H, W]`.
-    pub fn cut(&self, values: &[f32], points: usize) -> Vec<f32> {
-        values.chunks_exact(points).flat_map(|field| self.points.iter().map(|&point| field[point as usize])).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_is_as_wide_as_it_says() {
-        assert_eq!(Frame::new((3, 4), 1).points(), [0, 1, 2, 3, 4, 7, 8, 9, 10, 11]);
-        assert!(Frame::new((3, 4), 0).points().is_empty());
-        assert_eq!(Frame::new((3, 4), 2).points().len(), 12, "no interior is left");
-        let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
-        let cut = Frame::new((3, 4), 1).cut(&values, 12);
-        assert_eq!((cut.len(), cut[4], cut[10], cut[19]), (20, 4.0, 12.0, 23.0));
+        Self { grid, statics: Vec::new(), forcings: BTreeMap::new(), frame: BTreeMap::new(), nodes: None }
     }
 }

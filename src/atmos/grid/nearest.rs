@@ -2,8 +2,10 @@
 //!
 //! Of points without axes it is found by a k-d tree of their unit vectors (Bentley 1975, <https://doi.org/10.1145/361002.361007>).
 
+use rayon::prelude::*;
+
 use super::locate::eastward;
-use super::{Axes, Geometry, Grid};
+use super::{Axes, COORDINATE_TOLERANCE, Geometry, Grid};
 
 /// Half the diagonal of a square cell is 0.707 of its side.
 const CELL_REACH: f64 = 0.75;
@@ -58,6 +60,26 @@ impl Grid {
                     .then_some((found.index / width, found.index % width))
             }
         }
+    }
+
+    /// The point at each of `places`, row-major, within float32 rounding of the coordinates; of the first place where there
+    /// is no point, its latitude and longitude.
+    pub fn points_at(&self, places: &Self) -> Result<Vec<u32>, (f64, f64)> {
+        let width = self.shape().1;
+        let at = |(&latitude, &longitude): (&f64, &f64)| {
+            let near = |&(row, column): &(usize, usize)| {
+                let (there_latitude, there_longitude) = self.place(row, column);
+                square(unit(latitude, longitude), unit(there_latitude, there_longitude))
+                    <= COORDINATE_TOLERANCE.to_radians().powi(2)
+            };
+            let found = self.nearest(latitude, longitude).filter(near);
+            found.map(|(row, column)| (row * width + column) as u32).ok_or((latitude, longitude))
+        };
+        let coordinates = places.coordinates();
+        let places: Vec<(&f64, &f64)> = coordinates.latitude.iter().zip(&coordinates.longitude).collect();
+        // in order, so that the first place without a point is the one that is named
+        let found: Vec<_> = places.into_par_iter().map(at).collect();
+        found.into_iter().collect()
     }
 
     fn nearest_rectilinear(

@@ -51,6 +51,11 @@ impl Arguments {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Whether a flag is set.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|text| ["true", "True", "1"].contains(&text))
+    }
+
     /// The argument, or the training's default; what cannot be read is added to `problems`.
     pub fn get<T: FromStr>(&self, name: &str, default: T, problems: &mut Vec<String>) -> T {
         let Some(text) = self.text(name) else { return default };

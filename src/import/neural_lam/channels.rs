@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::OutputClamping;
+use super::config::OutputClamping;
 use super::datastore::{Feature, Source};
 use super::statistics::Statistics;
 use crate::atmos::{Level, known_variable};

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::projection::CartopyProjection;
-use crate::atmos::{LeadTime, Level};
+use crate::atmos::{LeadTime, Level, ValidTime};
 use crate::model::Formula;
 
 #[derive(Debug, Deserialize)]
@@ -61,12 +61,17 @@ pub struct Derived {
 
 #[derive(Debug, Deserialize)]
 pub struct Output {
+    /// Dimensions by category.
+    #[serde(default)]
+    pub variables: IndexMap<String, Vec<String>>,
     #[serde(default)]
     pub coord_ranges: Option<IndexMap<String, CoordRange>>,
 }
 
 #[derive(Debug, Deserialize)]
 pub struct CoordRange {
+    #[serde(default)]
+    pub start: Option<String>,
     #[serde(default)]
     pub step: Option<String>,
 }
@@ -123,11 +128,30 @@ impl DatastoreConfig {
                 }
             }
         }
-        if features.state.is_empty() {
-            problems
-                .push("inputs: none with target_output_variable state; expected what the model forecasts".to_owned());
-        }
         features
+    }
+
+    /// Whether it has what a model forecasts.
+    pub fn has_state(&self) -> bool {
+        self.inputs.values().any(|input| input.target_output_variable == "state")
+    }
+
+    /// Whether its times are those of forecasts, each with a start and leads.
+    pub fn is_forecast(&self) -> bool {
+        self.output.variables.values().flatten().any(|dim| dim == "elapsed_forecast_duration")
+    }
+
+    /// Whether latitudes and longitudes are called y and x in what is made of it.
+    pub fn renames_places(&self) -> bool {
+        let renamed = |input: &Input| {
+            let mapping = ["x", "y"].map(|axis| input.dim_mapping.get(axis));
+            mapping.iter().flatten().any(|mapping| mapping.method == "rename")
+        };
+        self.inputs.values().any(renamed)
+    }
+
+    pub fn projection(&self) -> Option<&CartopyProjection> {
+        self.extra.as_ref().and_then(|extra| extra.projection.as_ref())
     }
 
     /// Points are numbered column by column: the one order that the reference's graphs have.
@@ -142,14 +166,20 @@ impl DatastoreConfig {
         }
     }
 
-    /// The step of the training data, where it is told.
-    pub fn time_step(&self, problems: &mut Vec<String>) -> Option<LeadTime> {
-        let text = self.output.coord_ranges.as_ref()?.get("time")?.step.as_ref()?;
+    /// The step of the training data along an axis of time, where it is told.
+    pub fn step(&self, axis: &str, problems: &mut Vec<String>) -> Option<LeadTime> {
+        let text = self.output.coord_ranges.as_ref()?.get(axis)?.step.as_ref()?;
         text.parse::<LeadTime>()
             .map_err(|error| {
-                problems.push(format!("output.coord_ranges.time.step: {text:?}; expected {}", error.expected));
+                problems.push(format!("output.coord_ranges.{axis}.step: {text:?}; expected {}", error.expected));
             })
             .ok()
+    }
+
+    /// The first time of the training data along an axis, UTC, where it is told.
+    pub fn start(&self, axis: &str) -> Option<ValidTime> {
+        let text = self.output.coord_ranges.as_ref()?.get(axis)?.start.as_ref()?;
+        text.parse().or_else(|_| format!("{text}Z").parse()).ok()
     }
 }
 
@@ -213,8 +243,9 @@ fn levels(
     let units = selection.units.as_deref().unwrap_or("");
     let feature = |&value: &f64| {
         let level = match (dim, units) {
-            ("pressure" | "pressure_level" | "isobaricInhPa", "hPa" | "millibar" | "") => Level::Pressure(value),
-            ("pressure" | "pressure_level", "Pa") => Level::Pressure(value / 100.0),
+            ("pressure" | "pressure_level" | "isobaricInhPa", "") => Level::Pressure(value),
+            (_, "hPa" | "millibar" | "mbar") => Level::Pressure(value),
+            (_, "Pa") => Level::Pressure(value / 100.0),
             ("height" | "altitude" | "heightAboveGround", "m" | "") => Level::Height(value),
             ("level" | "model_level" | "hybrid", "" | "1") if value >= 0.0 && value.fract() == 0.0 => {
                 Level::Model(value as u32)
@@ -323,7 +354,7 @@ extra:
         assert_eq!(features.state[3].source, Source::Variable("z".to_owned(), Level::Pressure(500.0)));
         assert_eq!(features.forcing[0].source, Source::Formula(Formula::ToaRadiation));
         config.check_node_order(&mut problems);
-        assert_eq!(config.time_step(&mut problems), Some(LeadTime::from_hours(3)));
+        assert_eq!(config.step("time", &mut problems), Some(LeadTime::from_hours(3)));
         let projection = config.extra.unwrap().projection.unwrap().cf().unwrap();
         let projection = crate::atmos::Projection::from_cf(&projection).unwrap();
         assert!(projection.to_string().contains("sphere 6367470 m"), "{projection}");

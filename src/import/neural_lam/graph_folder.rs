@@ -1,11 +1,14 @@
 //! A folder of graph tensors (`*.pt`) as `create_graph` and `weather-model-graphs` write it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::atmos::Grid;
 use crate::import::ImportError;
 use crate::import::write::GRAPH;
+use crate::model::BoundaryNodes;
 use crate::model::arch::neural_lam::{Edges, Features, Graph, GraphSection};
 use crate::model::checkpoint::{Checkpoint, Value};
 
@@ -23,6 +26,8 @@ pub struct GraphFolder {
     pub graph: Graph,
     pub positions_normalised: bool,
     pub edges_normalised: bool,
+    /// Where the grid's nodes lie, those of the boundary among them, where it is told.
+    pub nodes: Option<BoundaryNodes>,
 }
 
 impl GraphFolder {
@@ -81,7 +86,8 @@ pub fn read(folder: &Path) -> Result<GraphFolder, ImportError> {
     graph.boundary_nodes = nodes(&graph.grid_to_mesh.senders).saturating_sub(graph.grid_nodes);
     let widths = (graph.mesh[0].width, graph.grid_to_mesh.features.width);
     graph.check(graph.mesh.len(), widths).map_err(|error| wrong(error.to_string()))?;
-    Ok(GraphFolder { graph, positions_normalised: !told && !research, edges_normalised: triangular })
+    let nodes = files.nodes(graph.grid_nodes)?;
+    Ok(GraphFolder { graph, positions_normalised: !told && !research, edges_normalised: triangular, nodes })
 }
 
 /// Older graphs number the nodes of all sets together.
@@ -142,6 +148,31 @@ impl Files<'_> {
         };
         let root = checkpoint.root();
         if root.tensor().is_some() { Ok(vec![tensor(root)?]) } else { root.items().map(tensor).collect() }
+    }
+
+    /// `grid_lat_lon.pt`: longitude and latitude of the points that are forecast, then of the boundary's.
+    fn nodes(&self, grid_nodes: usize) -> Result<Option<BoundaryNodes>, ImportError> {
+        const NAME: &str = "grid_lat_lon.pt";
+        if !self.0.join(NAME).exists() {
+            return Ok(None);
+        }
+        let places = self.tensors(NAME)?.swap_remove(0);
+        if places.width != 2 || places.rows() < grid_nodes {
+            let found = format!("[{}, {}]", places.rows(), places.width);
+            return Err(
+                self.wrong(NAME, format!("{found}; expected longitude and latitude of {grid_nodes} nodes and more"))
+            );
+        }
+        if places.rows() == grid_nodes {
+            return Ok(None);
+        }
+        let grid = |places: &[f32]| {
+            let place = |place: &[f32]| (f64::from(place[1]), f64::from(place[0]));
+            let (latitude, longitude) = places.chunks_exact(2).map(place).unzip();
+            Grid::points(latitude, longitude).map(Arc::new).map_err(|error| self.wrong(NAME, error.to_string()))
+        };
+        let (interior, boundary) = places.values.split_at(2 * grid_nodes);
+        Ok(Some(BoundaryNodes { boundary: grid(boundary)?, interior: Some(grid(interior)?) }))
     }
 
     fn indices(&self, name: &str) -> Result<Vec<[Vec<u32>; 2]>, ImportError> {

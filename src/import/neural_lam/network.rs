@@ -120,7 +120,10 @@ pub fn architecture(
         None if has("mesh_embedders.") => Architecture::HiLamParallel,
         None => Architecture::GraphLam,
     };
+    // the older argument for all of them but the downward one
+    let vertical = arguments.is_set("vertical_propnets");
     let mut gnn = |name: &str| match arguments.text(name) {
+        None if vertical && name != "mesh_down_gnn_type" => GnnType::PropagationNet,
         None | Some("InteractionNet") => GnnType::InteractionNet,
         Some("PropagationNet") => GnnType::PropagationNet,
         Some(other) => {
@@ -139,7 +142,7 @@ pub fn architecture(
         }
     };
     let hidden_layers = arguments.get("hidden_layers", 1, problems);
-    let output_std = arguments.text("output_std").is_some_and(|text| ["true", "True", "1"].contains(&text));
+    let output_std = arguments.is_set("output_std");
     let hierarchical = network != Architecture::GraphLam;
     let levels = if hierarchical { count("mesh_embedders.") } else { 1 };
     let graph = arguments.text("graph").or(arguments.text("graph_name")).unwrap_or("multiscale");
@@ -176,6 +179,7 @@ pub fn architecture(
         output_std,
         num_past_forcing_steps: arguments.get("num_past_forcing_steps", 1, problems),
         num_future_forcing_steps: arguments.get("num_future_forcing_steps", 1, problems),
+        boundary: None,
         graph: GraphSection { levels: made, ..GraphSection::default() },
     })
 }

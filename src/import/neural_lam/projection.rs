@@ -30,6 +30,12 @@ pub enum GlobeArgument {
 }
 
 impl CartopyProjection {
+    /// Whether x and y are degrees east and north.
+    pub fn is_latitude_longitude(&self) -> bool {
+        let turned = matches!(self.kwargs.get("central_longitude"), Some(Argument::Number(degrees)) if *degrees != 0.0);
+        self.class_name == "PlateCarree" && !turned
+    }
+
     /// As CF grid mapping; `None` where it is plain latitude and longitude, or of a kind that is not known here.
     pub fn cf(&self) -> Option<Attributes> {
         let number = |key: &str, default: f64| match self.kwargs.get(key) {

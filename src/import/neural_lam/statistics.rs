@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::datastore::Feature;
+use super::projection::CartopyProjection;
+use crate::atmos::{Grid, Projection};
 use crate::import::ImportError;
 use crate::ingest::{Dataset, Isolation};
 
@@ -40,13 +42,44 @@ pub fn find(named: Option<&Path>, artifact: Option<&Path>, datastore: &Path) -> 
     })
 }
 
-/// An open store of statistics.
-pub struct Store(Dataset);
+/// An open store of statistics: alone, or with the dataset that they are of.
+pub struct Store {
+    pub path: PathBuf,
+    dataset: Dataset,
+}
+
+/// The dimension of a dataset's points.
+const POINTS: &str = "grid_index";
 
 impl Store {
     pub fn open(path: &Path) -> Result<Self, ImportError> {
         // the user's own file, read once
-        Dataset::open(path, &Isolation::None).map(Self).map_err(|problem| ImportError::Statistics(Box::new(problem)))
+        let dataset =
+            Dataset::open(path, &Isolation::None).map_err(|problem| ImportError::Statistics(Box::new(problem)))?;
+        Ok(Self { path: path.to_owned(), dataset })
+    }
+
+    /// Where the dataset's points lie, in their order, where it tells so: by latitude and longitude, else by x and y on
+    /// `projection`, as the reference looks for them.
+    pub fn places(&self, projection: Option<&CartopyProjection>) -> Option<Grid> {
+        let along_points = |name: &str| {
+            let array = self.dataset.array(name)?;
+            let along = array.dimensions.len() == 1 && array.dimensions[0].name == POINTS;
+            self.dataset.numbers(name).ok().filter(|_| along)
+        };
+        let pair = |(one, other): (&str, &str)| along_points(one).zip(along_points(other));
+        if let Some((latitude, longitude)) = pair(("latitude", "longitude")).or_else(|| pair(("lat", "lon"))) {
+            return Grid::points(latitude, longitude).ok();
+        }
+        let (x, y) = pair(("x", "y"))?;
+        let projection = projection?;
+        if projection.is_latitude_longitude() {
+            return Grid::points(y, x).ok();
+        }
+        let projection = Projection::from_cf(&projection.cf()?).ok()?;
+        let places: Option<Vec<(f64, f64)>> = x.iter().zip(&y).map(|(&x, &y)| projection.inverse(x, y)).collect();
+        let (latitude, longitude) = places?.into_iter().unzip();
+        Grid::points(latitude, longitude).ok()
     }
 
     /// The statistics of `category` (`state`, `forcing`, `static`), which must tell of exactly these features.
@@ -54,7 +87,7 @@ impl Store {
         if features.is_empty() {
             return Statistics::default();
         }
-        let mut texts = |name: String, needed: bool| match self.0.texts(&name) {
+        let mut texts = |name: String, needed: bool| match self.dataset.texts(&name) {
             Ok(texts) => texts,
             Err(reason) => {
                 if needed {
@@ -68,7 +101,7 @@ impl Store {
         let long_names = texts(format!("{category}_feature_long_name"), false);
         let mut numbers = |operation: &str| {
             let name = format!("{category}__train__{operation}");
-            let numbers = self.0.numbers(&name).and_then(|numbers| match numbers.len() {
+            let numbers = self.of_features(&name).and_then(|numbers| match numbers.len() {
                 n if n == features.len() => Ok(numbers),
                 n => Err(format!("{n} values for {} features of the datastore", features.len())),
             });
@@ -100,6 +133,18 @@ impl Store {
             std,
             diff_mean,
             diff_std,
+        }
+    }
+
+    /// One number for each feature. Cropping a dataset repeats them at every point: there they are those of the first.
+    fn of_features(&self, name: &str) -> Result<Vec<f64>, String> {
+        let numbers = self.dataset.numbers(name)?;
+        let dimensions = self.dataset.array(name).map_or(&[][..], |array| &array.dimensions);
+        let lengths: Vec<usize> = dimensions.iter().map(|dimension| dimension.length).collect();
+        match dimensions.iter().position(|dimension| dimension.name == POINTS) {
+            Some(0) => Ok(numbers.into_iter().take(lengths[1..].iter().product()).collect()),
+            Some(1) if lengths.len() == 2 => Ok(numbers.into_iter().step_by(lengths[1].max(1)).collect()),
+            _ => Ok(numbers),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::model::layers::spherical::SphereGrid;
 pub mod neural_lam;
 pub mod sfno;
 
-use neural_lam::{NeuralLamConfig, Widths};
+use neural_lam::{Dialect, NeuralLamConfig, Widths};
 pub use sfno::Sfno;
 use sfno::SfnoConfig;
 
@@ -84,7 +84,7 @@ impl ArchConfig {
                     })
                     .ok()?;
                 config.validate(problems);
-                let Channels { state, statics, forcings } = shape?.0;
+                let channels = shape?.0;
                 let model = &manifest.model;
                 if model.input_states != 2 {
                     problems.add("model.toml: [model] input_states", model.input_states.to_string(), "2");
@@ -97,7 +97,17 @@ impl ArchConfig {
                 {
                     problems.add("model.toml: [arch] graph.file", format!("{file:?}"), "a file that [[file]] tells of");
                 }
-                let widths = config.widths(state.len(), forcings.len(), statics.len());
+                let nodes = manifest.boundary.as_ref().is_some_and(|boundary| boundary.nodes.is_some());
+                if nodes != config.boundary.is_some() {
+                    let found = if nodes { "nodes" } else { "no nodes" };
+                    let expected = "nodes here and the section boundary in [arch], or neither";
+                    problems.add("model.toml: [boundary]", found, expected);
+                }
+                if config.dialect == Dialect::Research && config.graph.file.is_none() {
+                    let expected = "a file: graphs of the research dialect are not made here";
+                    problems.add("model.toml: [arch] graph.file", "nothing", expected);
+                }
+                let widths = config.widths(channels);
                 Some(Self::NeuralLam(Box::new(config), widths))
             }
             other => {
@@ -172,8 +182,7 @@ fn check_sfno(
 
 /// What an architecture without forcings and boundaries cannot use.
 fn states_alone(arch: &str, manifest: &Manifest, channels: &Channels, problems: &mut ProblemList) {
-    let all = channels.state.iter().chain(channels.statics.iter()).chain(channels.forcings.iter());
-    for channel in all.filter(|channel| channel.role != Role::Prognostic) {
+    for channel in channels.all().filter(|channel| channel.role != Role::Prognostic) {
         let place = format!("model.toml: [[channel]] {}", channel.label());
         let found = format!("role {:?}", channel.role).to_lowercase();
         problems.add(place, found, format!("prognostic: {arch} carries all its channels"));

@@ -118,7 +118,7 @@ impl ChannelSection {
         if clamp != Clamp::default() && !carried {
             problems.add(place("clamp"), "limits", "none: only what the network predicts is clamped");
         }
-        if self.formula.is_some() && self.role != Role::Forcing {
+        if self.formula.is_some() && !matches!(self.role, Role::Forcing | Role::Boundary) {
             problems.add(place("formula"), "a formula", "none: only a forcing is computed");
         }
         if let Some(known) = known

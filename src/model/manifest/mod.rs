@@ -42,7 +42,8 @@
 //! plausible = [150.0, 350.0]
 //! clamp = { lower = 0.0 }          # limits that the output keeps
 //!
-//! [[channel]]                      # in only: role = "static" (read once), or "forcing" (read, or computed)
+//! [[channel]]                      # in only: role = "static" (read once), or "forcing" (read, or computed);
+//!                                  # at the boundary's nodes "boundary-static" and "boundary"
 //! name = "toa_radiation"
 //! units = "W m-2"
 //! level = "surface"
@@ -53,6 +54,10 @@
 //!
 //! [boundary]                       # limited areas: a frame where the boundary's data decide
 //! width = 30
+//!                                  # or nodes of their own, where the network is told of them
+//! nodes = "nodes.safetensors"
+//! data = "analyses"                # analyses | forecasts
+//! time_step = "6h"
 //!
 //! [[file]]                         # what lies beside the weights
 //! name = "climatology.nc"
@@ -65,6 +70,7 @@
 //! tolerance = 1e-5
 //! ```
 
+mod boundary;
 mod channel;
 mod grid;
 
@@ -72,6 +78,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use boundary::BoundaryForm;
+pub use boundary::BoundarySection;
 pub use channel::{ChannelSection, LevelSection};
 pub use grid::{AxisSection, GridSection};
 
@@ -124,13 +132,6 @@ pub struct ModelSection {
     pub inputs_by_name: bool,
 }
 
-/// Where another model, or analyses, decide: a frame of this many points along the edges of the grid.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BoundarySection {
-    pub width: usize,
-}
-
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSection {
@@ -159,6 +160,7 @@ pub(super) struct Validated {
     pub time_step: LeadTime,
     pub channels: Channels,
     pub grid: ModelGrid,
+    pub boundary: Option<BoundaryForm>,
 }
 
 /// The channels of a model by what they are for, each in the network's order.
@@ -170,6 +172,17 @@ pub struct Channels {
     pub statics: Arc<ChannelLayout>,
     /// Different at each time, and never predicted.
     pub forcings: Arc<ChannelLayout>,
+    /// At the nodes of the boundary, different at each time.
+    pub boundary: Arc<ChannelLayout>,
+    /// At the nodes of the boundary, the same at all times.
+    pub boundary_statics: Arc<ChannelLayout>,
+}
+
+impl Channels {
+    pub fn all(&self) -> impl Iterator<Item = &Channel> {
+        let Self { state, statics, forcings, boundary, boundary_statics } = self;
+        [state, statics, forcings, boundary, boundary_statics].into_iter().flat_map(|layout| layout.iter())
+    }
 }
 
 /// The one format that this version reads.
@@ -215,7 +228,15 @@ impl Manifest {
         };
         let grid = self.grid.validate(problems);
         let channels = self.validate_channels(problems);
-        Some(Validated { time_step: time_step?, channels: channels?, grid: grid? })
+        let boundary = self.boundary.as_ref().map(|section| section.validate(self, problems));
+        if let (Some(channels), None) = (&channels, self.boundary.as_ref().and_then(|section| section.nodes.as_ref()))
+            && let Some(channel) = channels.boundary.iter().chain(channels.boundary_statics.iter()).next()
+        {
+            let found = format!("{} at the boundary's nodes", channel.label());
+            problems.add("model.toml: [boundary] nodes", found, "the file that tells where the nodes lie");
+        }
+        let boundary = boundary.map_or(Some(None), |form| form.map(Some));
+        Some(Validated { time_step: time_step?, channels: channels?, grid: grid?, boundary: boundary? })
     }
 
     fn validate_channels(&self, problems: &mut ProblemList) -> Option<Channels> {
@@ -270,7 +291,13 @@ impl Manifest {
             problems.add("model.toml: [[channel]]", "none that is prognostic", "at least one channel to forecast");
             return None;
         }
-        Some(Channels { state, statics: of(&[Role::Static]), forcings: of(&[Role::Forcing]) })
+        Some(Channels {
+            state,
+            statics: of(&[Role::Static]),
+            forcings: of(&[Role::Forcing]),
+            boundary: of(&[Role::Boundary]),
+            boundary_statics: of(&[Role::BoundaryStatic]),
+        })
     }
 }
 

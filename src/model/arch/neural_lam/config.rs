@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::Messages;
-use crate::model::ProblemList;
 use crate::model::arch::WeightShapes;
+use crate::model::{Channels, ProblemList};
 
 /// The arguments of the reference's training that decide the network, by its names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,37 @@ pub struct NeuralLamConfig {
     pub num_past_forcing_steps: usize,
     #[serde(default = "one")]
     pub num_future_forcing_steps: usize,
+    /// Where the boundary's points are nodes of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boundary: Option<BoundaryArguments>,
     pub graph: GraphSection,
+}
+
+/// How data at the boundary's nodes enter.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundaryArguments {
+    #[serde(default = "one")]
+    pub num_past_boundary_steps: usize,
+    #[serde(default = "one")]
+    pub num_future_boundary_steps: usize,
+    /// Of the boundary's times, each how many-th is told.
+    #[serde(default = "one")]
+    pub boundary_subsample_step: usize,
+    /// Numbers that tell how far a time is; even.
+    pub time_delta_enc_dim: usize,
+    /// The boundary's time step over the state's, in the training data.
+    pub step_length_ratio: f64,
+    /// Times are counted from the model's, not from the boundary's.
+    #[serde(default)]
+    pub dynamic_time_deltas: bool,
+}
+
+impl BoundaryArguments {
+    /// Times that a step is told of.
+    pub fn window(&self) -> usize {
+        self.num_past_boundary_steps + 1 + self.num_future_boundary_steps
+    }
 }
 
 /// Which of the reference's lines of development the weights are from.
@@ -150,10 +180,19 @@ impl NeuralLamConfig {
         self.network != Architecture::GraphLam
     }
 
-    /// What a grid point's features are: two states, the forcings' windows, the statics.
-    pub fn widths(&self, state: usize, forcings: usize, statics: usize) -> Widths {
+    /// What a grid point's features are: two states, the forcings' windows, the statics; and a boundary node's: forcings and
+    /// time differences of its window, the statics.
+    pub fn widths(&self, channels: &Channels) -> Widths {
+        let Channels { state, statics, forcings, boundary, boundary_statics } = channels;
         let window = self.num_past_forcing_steps + self.num_future_forcing_steps + 1;
-        Widths { input: 2 * state + forcings * window + statics, boundary: 0, state }
+        let at_node = |arguments: &BoundaryArguments| {
+            (boundary.len() + arguments.time_delta_enc_dim) * arguments.window() + boundary_statics.len()
+        };
+        Widths {
+            input: 2 * state.len() + forcings.len() * window + statics.len(),
+            boundary: self.boundary.as_ref().map_or(0, at_node),
+            state: state.len(),
+        }
     }
 
     pub fn grid_dim(&self) -> usize {
@@ -184,6 +223,23 @@ impl NeuralLamConfig {
         check("num_future_forcing_steps", self.num_future_forcing_steps, 0, 64);
         if let Some(levels) = self.graph.levels {
             check("graph.levels", levels, 1, 16);
+        }
+        let Some(boundary) = &self.boundary else { return };
+        check("boundary.num_past_boundary_steps", boundary.num_past_boundary_steps, 0, 64);
+        check("boundary.num_future_boundary_steps", boundary.num_future_boundary_steps, 0, 64);
+        check("boundary.boundary_subsample_step", boundary.boundary_subsample_step, 1, 1024);
+        check("boundary.time_delta_enc_dim", boundary.time_delta_enc_dim, 2, 16_384);
+        if boundary.time_delta_enc_dim % 2 != 0 {
+            let found = boundary.time_delta_enc_dim.to_string();
+            problems.add("model.toml: [arch] boundary.time_delta_enc_dim", found, "an even number: sines and cosines");
+        }
+        if !(boundary.step_length_ratio.is_finite() && boundary.step_length_ratio > 0.0) {
+            let found = boundary.step_length_ratio.to_string();
+            problems.add("model.toml: [arch] boundary.step_length_ratio", found, "a finite number above 0");
+        }
+        if self.dialect != Dialect::Research {
+            let expected = "dialect = \"research\": only its networks have nodes in the boundary";
+            problems.add("model.toml: [arch] boundary", "nodes in the boundary", expected);
         }
     }
 

@@ -56,7 +56,7 @@ pub struct Graph {
 impl Graph {
     /// Divides the positions of the mesh nodes by `span`.
     pub fn with_positions_over(mut self, span: f64) -> Self {
-        if span > 0.0 {
+        if span != 0.0 {
             self.mesh.iter_mut().flat_map(|nodes| &mut nodes.values).for_each(|value| *value /= span as f32);
         }
         self

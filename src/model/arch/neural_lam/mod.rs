@@ -21,7 +21,9 @@ use std::path::Path;
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
-pub use config::{Aggregation, Architecture, Dialect, GnnType, GraphSection, NeuralLamConfig, Widths};
+pub use config::{
+    Aggregation, Architecture, BoundaryArguments, Dialect, GnnType, GraphSection, NeuralLamConfig, Widths,
+};
 pub use create_graph::create_graph;
 pub use graph::{Edges, Features, Graph};
 pub use predictor::{Inputs, StepPredictor};
