@@ -5,7 +5,7 @@ CARGO ?= cargo
 # cmake may come from a folder of our own, see deploy/build-tools.sh
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: demo build test bench skill clean build-tools test-tools
+.PHONY: demo build test bench skill clean build-tools test-tools grib-tools
 
 demo: build
 	target/release/vejr demo
@@ -13,7 +13,7 @@ demo: build
 build: build-tools
 	$(CARGO) build --release --locked
 
-test: build-tools test-tools
+test: build-tools test-tools grib-tools
 	tests/run.sh
 
 # time and memory against the reference implementations, in one run
@@ -33,6 +33,10 @@ build-tools:
 
 test-tools:
 	@tests/tools.sh
+
+# ECMWF's ecCodes, for GRIB
+grib-tools:
+	@deploy/grib-tools.sh
 
 clean:
 	$(CARGO) clean

@@ -7,6 +7,9 @@ use protox::prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
+    if env::var_os("CARGO_FEATURE_GRIB").is_some() {
+        find_libraries_again();
+    }
     let files = ["data", "forecast", "model", "run"].map(|name| format!("proto/vejr/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
@@ -18,4 +21,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .boxed(".vejr.v1.GetFieldResponse.part.header")
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// What is built finds ecCodes where it was found for building.
+fn find_libraries_again() {
+    println!("cargo:rerun-if-env-changed=CMAKE_PREFIX_PATH");
+    let prefixes = env::var("CMAKE_PREFIX_PATH").unwrap_or_default();
+    let folders =
+        prefixes.split([';', ':']).flat_map(|prefix| ["lib64", "lib"].map(|name| PathBuf::from(prefix).join(name)));
+    for folder in folders.filter(|folder| folder.is_absolute() && folder.is_dir()) {
+        // the libraries look for each other there, too: an rpath of the old kind
+        println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{}", folder.display());
+    }
 }

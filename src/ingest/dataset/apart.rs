@@ -1,6 +1,6 @@
-//! NetCDF files read in a process of their own.
+//! NetCDF and GRIB files read in a process of their own.
 //!
-//! The C libraries below NetCDF crash, or never end, on some damaged files. Here only a child process does: it has limits
+//! The C libraries below them crash, or never end, on some damaged files. Here only a child process does: it has limits
 //! on memory, its parent waits no longer than the size of what it asked for allows, and no error of the library is ever
 //! the parent's. Several children also read side by side, which the library does not.
 //!
@@ -17,9 +17,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Array, Attributes, Dataset, Dimension, ElementType, Numbers, Source, netcdf};
+use super::{Array, Attributes, Dataset, Dimension, ElementType, Numbers, Source, format, open_here};
 
-/// How NetCDF files are read.
+/// How files are read that need a C library.
 #[derive(Debug, Clone, Default)]
 pub enum Isolation {
     /// In this process: for files that are trusted.
@@ -28,6 +28,10 @@ pub enum Isolation {
     /// In child processes: this program, called with [`READ_APART`], must call [`read_apart`].
     Process { program: PathBuf },
 }
+
+/// What children call the formats that they read.
+const FORMATS: &[&str] =
+    &["NetCDF classic", "NetCDF 64-bit offset", "NetCDF CDF-5", "NetCDF-4", "GRIB 1", "GRIB 2", "GRIB 1 and 2"];
 
 /// The argument that tells a program that it is such a child.
 pub const READ_APART: &str = "read-apart";
@@ -51,6 +55,7 @@ enum Question {
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     Opened {
+        format: String,
         attributes: Attributes,
         arrays: Vec<Array>,
         dimensions: Vec<Dimension>,
@@ -83,13 +88,14 @@ struct Process {
 }
 
 /// Opens a file in a child process.
-pub fn open(path: &Path, format: &'static str, program: &Path) -> Result<Dataset, String> {
+pub fn open(path: &Path, program: &Path) -> Result<Dataset, String> {
     let absolute = path.canonicalize().map_err(|error| format!("no readable file ({error})"))?;
     let mut process = Process::start(program)?;
     match process.ask(&Question::Open { path: absolute }, 0)? {
-        (Answer::Opened { attributes, arrays, dimensions, groups }, _) => {
+        (Answer::Opened { format, attributes, arrays, dimensions, groups }, _) => {
+            let format = FORMATS.iter().find(|known| **known == format).ok_or("an answer that was not asked for")?;
             let names = arrays.iter().map(|array| array.name.clone()).collect();
-            let source = Box::new(Apart { process: Mutex::new(process), arrays: names });
+            let source: Box<dyn Source> = Box::new(Apart { process: Mutex::new(process), arrays: names });
             Ok(Dataset { format, attributes, arrays, dimensions, groups, source })
         }
         _ => Err("an answer that was not asked for".to_owned()),
@@ -259,9 +265,10 @@ fn reply(question: Question, dataset: &mut Option<Dataset>) -> Result<(Answer, O
     };
     match question {
         Question::Open { path } => {
-            let found = netcdf::open(&path, "NetCDF")?;
-            let Dataset { attributes, arrays, dimensions, groups, .. } = &found;
+            let found = open_here(&path, format::recognise(&path)?)?;
+            let Dataset { format, attributes, arrays, dimensions, groups, .. } = &found;
             let answer = Answer::Opened {
+                format: (*format).to_owned(),
                 attributes: attributes.clone(),
                 arrays: arrays.clone(),
                 dimensions: dimensions.clone(),

@@ -5,12 +5,18 @@ use std::path::Path;
 
 use crate::location::Location;
 
-pub const EXPECTED: &str = "a NetCDF file (classic, 64-bit offset, CDF-5 or NetCDF-4), or a Zarr store (v2 or v3; a folder, a zip file or a URL)";
+pub const EXPECTED: &str = "a NetCDF file (classic, 64-bit offset, CDF-5 or NetCDF-4), a GRIB file, or a Zarr store (v2 or v3; \
+                            a folder, a zip file or a URL)";
+
+/// Bulletin headers before the first message of a GRIB file are shorter.
+const LONGEST_BULLETIN_HEADER: u64 = 256;
 
 /// A format that is read.
 pub enum Format {
     /// And which of its kinds.
     NetCdf(&'static str),
+    /// Of any edition.
+    Grib,
     Zarr(ZarrPlace),
 }
 
@@ -50,10 +56,19 @@ pub fn recognise(path: &Path) -> Result<Format, String> {
         [b'C', b'D', b'F', 5, ..] => Ok(Format::NetCdf("NetCDF CDF-5")),
         b"\x89HDF\r\n\x1a\n" => Ok(Format::NetCdf("NetCDF-4")),
         [b'P', b'K', 3 | 5, 4 | 6, ..] => Ok(Format::Zarr(ZarrPlace::Zip(path.to_owned()))),
-        [b'G', b'R', b'I', b'B', ..] => Err("a GRIB file; convert it, for instance with grib_to_netcdf".to_owned()),
+        [b'G', b'R', b'I', b'B', ..] => Ok(Format::Grib),
+        _ if is_bulletin(path) => Ok(Format::Grib),
         [0x0e, 0x03, 0x13, 0x01, ..] => Err("an HDF4 file".to_owned()),
         [0x1f, 0x8b, ..] => Err("a gzip file; unpack it first".to_owned()),
         [b'{', ..] => Err("a JSON file (Kerchunk references are not read; give the files that they name)".to_owned()),
         other => Err(format!("a file that begins with {:?}", String::from_utf8_lossy(other))),
     }
+}
+
+/// Whether a message of GRIB begins behind the header of a WMO bulletin.
+fn is_bulletin(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST_BULLETIN_HEADER).read_to_end(&mut start));
+    // indicator, length, edition
+    read.is_ok() && start.windows(8).any(|bytes| bytes.starts_with(b"GRIB") && matches!(bytes[7], 1 | 2))
 }

@@ -8,6 +8,8 @@ mod archive;
 mod attribute;
 mod classic;
 mod format;
+#[cfg(feature = "grib")]
+mod grib;
 mod netcdf;
 mod numbers;
 mod objects;
@@ -98,11 +100,11 @@ impl Dataset {
     pub fn open(path: &Path, isolation: &Isolation) -> Result<Self, Problem> {
         let problem = |found: String| Problem::in_file(path, found, format::EXPECTED);
         let dataset = match format::recognise(path).map_err(problem)? {
-            format::Format::NetCdf(name) => match isolation {
-                Isolation::None => netcdf::open(path, name),
-                Isolation::Process { program } => apart::open(path, name, program),
-            },
             format::Format::Zarr(place) => zarr::open(place),
+            format => match isolation {
+                Isolation::None => open_here(path, format),
+                Isolation::Process { program } => apart::open(path, program),
+            },
         };
         dataset.and_then(Self::bounded).map_err(problem)
     }
@@ -161,6 +163,27 @@ impl Dataset {
         product(&array.shape(), MOST_TEXTS)?;
         self.source.read_texts(array)
     }
+}
+
+/// Opens a file by way of a C library in this process.
+fn open_here(path: &Path, format: format::Format) -> Result<Dataset, String> {
+    match format {
+        format::Format::NetCdf(name) => netcdf::open(path, name),
+        format::Format::Grib => grib(path),
+        format::Format::Zarr(place) => zarr::open(place),
+    }
+}
+
+#[cfg(feature = "grib")]
+fn grib(path: &Path) -> Result<Dataset, String> {
+    grib::open(path)
+}
+
+#[cfg(not(feature = "grib"))]
+fn grib(_: &Path) -> Result<Dataset, String> {
+    Err("a GRIB file, and this program was built without GRIB (cargo build --release --features grib); convert it, for \
+         instance with grib_to_netcdf"
+        .to_owned())
 }
 
 /// How many there are in a block; an error where that is more than anybody has.

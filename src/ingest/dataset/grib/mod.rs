@@ -1,0 +1,177 @@
+//! GRIB 1 and 2 by way of ECMWF's ecCodes (<https://confluence.ecmwf.int/display/ECC>), as if it were a file of arrays: the
+//! messages of one quantity, on one kind of level and one grid, are an array with its members, times and levels, and CF
+//! attributes tell what the messages' keys do. Of an array that has not all messages the fields without one are missing.
+
+mod cube;
+mod grid;
+mod header;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use eccodes::{GribFile, GribMessage, Library, Logging};
+
+use super::{Array, Attributes, Dataset, Dimension, Numbers, Source};
+use cube::Cubes;
+use grid::Horizontal;
+use header::Header;
+
+/// More messages than anybody keeps in one file.
+const MOST_MESSAGES: usize = 1 << 20;
+
+/// Where the bytes of a field are.
+#[derive(Debug, Clone)]
+enum Place {
+    Message {
+        offset: u64,
+        length: usize,
+    },
+    /// One of several fields in a message, by itself.
+    Field(Arc<[u8]>),
+}
+
+struct Grib {
+    file: File,
+    /// Numbers of the arrays that are no data.
+    coordinates: BTreeMap<String, Vec<f64>>,
+    data: BTreeMap<String, Data>,
+}
+
+/// An array of data.
+struct Data {
+    horizontal: Arc<Horizontal>,
+    /// By the place in the dimensions before the field's own.
+    fields: BTreeMap<Vec<usize>, Place>,
+}
+
+pub fn open(path: &Path) -> Result<Dataset, String> {
+    Library::set_logging(Logging::Silent);
+    let file = File::open(path).map_err(|error| format!("no readable file ({error})"))?;
+    let damaged = |number: usize, error: eccodes::Error| format!("a damaged GRIB file (message {number}: {error})");
+    let messages = GribFile::open(path).and_then(|file| file.multi_field(true).messages());
+    let mut cubes = Cubes::default();
+    let mut editions = [false; 2];
+    // a field is known to be one of several of a message when the next one begins where it does
+    let mut last: Option<(Header, u64, Arc<[u8]>)> = None;
+    let mut kept: Option<u64> = None;
+    let mut number = 0;
+    for message in messages.map_err(|error| damaged(0, error))? {
+        number += 1;
+        if number > MOST_MESSAGES {
+            return Err(format!("more than {MOST_MESSAGES} messages"));
+        }
+        let message = message.map_err(|error| damaged(number, error))?;
+        let offset = message.file_offset().map_err(|error| damaged(number, error))?;
+        let bytes: Arc<[u8]> = message.as_bytes().map_err(|error| damaged(number, error))?.into();
+        editions[usize::from(message.get::<i64>("edition").is_ok_and(|edition| edition == 2))] = true;
+        let header = Header::read(&message, number).map_err(|reason| format!("message {number}: {reason}"))?;
+        cubes.look_at_grid(&header.grid, &message);
+        if let Some((before, at, bytes)) = last.take() {
+            let one_of_several = at == offset || kept == Some(at);
+            kept = one_of_several.then_some(at);
+            let length = bytes.len();
+            cubes.add(before, if one_of_several { Place::Field(bytes) } else { Place::Message { offset: at, length } });
+        }
+        last = Some((header, offset, bytes));
+    }
+    let Some((header, at, bytes)) = last else { return Err("a GRIB file without a message".to_owned()) };
+    let length = bytes.len();
+    let place = if kept == Some(at) { Place::Field(bytes) } else { Place::Message { offset: at, length } };
+    cubes.add(header, place);
+    let format = match editions {
+        [true, true] => "GRIB 1 and 2",
+        [true, false] => "GRIB 1",
+        _ => "GRIB 2",
+    };
+    let made = cubes.finish();
+    Ok(Dataset {
+        format,
+        attributes: Attributes::default(),
+        arrays: made.arrays,
+        dimensions: made.dimensions,
+        groups: 0,
+        source: Box::new(Grib { file, coordinates: made.coordinates, data: made.data }),
+    })
+}
+
+impl Grib {
+    /// Values of a field in the order of its array, `[rows, columns]`; NaN where there are none.
+    fn field(&self, place: &Place, horizontal: &Horizontal) -> Result<Vec<f32>, String> {
+        let own;
+        let bytes = match place {
+            Place::Field(bytes) => bytes,
+            Place::Message { offset, length } => {
+                let mut bytes = vec![0; *length];
+                self.file.read_exact_at(&mut bytes, *offset).map_err(|error| error.to_string())?;
+                own = bytes;
+                own.as_slice()
+            }
+        };
+        /// No quantity's value.
+        const MISSING: f64 = -1e100;
+        let wrong = |error: eccodes::Error| format!("a message that cannot be decoded ({error})");
+        let mut message = GribMessage::from_bytes(bytes).map_err(wrong)?;
+        message.set("missingValue", MISSING).map_err(wrong)?;
+        let values = message.values().map_err(wrong)?;
+        let values = values.into_iter().map(|value| if value == MISSING { f32::NAN } else { value as f32 });
+        horizontal.in_order(values.collect())
+    }
+}
+
+impl Source for Grib {
+    fn read(&self, array: &Array, start: &[usize], count: &[usize]) -> Result<Numbers, String> {
+        if let Some(values) = self.coordinates.get(&array.name) {
+            let block: Vec<f64> = match (start, count) {
+                ([], _) | (_, []) => values.clone(),
+                (&[start, ..], &[count, ..]) => values.iter().skip(start).take(count).copied().collect(),
+            };
+            return Ok(Numbers::F64(block));
+        }
+        let data = self.data.get(&array.name).ok_or("no such array")?;
+        let leading = array.dimensions.len() - data.horizontal.dimensions.len();
+        let (fields, inside) = (&count[..leading], (&start[leading..], &count[leading..]));
+        let shape: Vec<usize> = data.horizontal.dimensions.iter().map(|dimension| dimension.length).collect();
+        let mut block = Vec::with_capacity(count.iter().product());
+        for place in ndarray::indices(fields) {
+            use ndarray::Dimension as _;
+            let place: Vec<usize> = place.slice().iter().zip(start).map(|(place, start)| place + start).collect();
+            match data.fields.get(&place) {
+                Some(place) => {
+                    let field = self.field(place, &data.horizontal)?;
+                    cut(&field, &shape, inside, &mut block);
+                }
+                None => block.extend(std::iter::repeat_n(f32::NAN, inside.1.iter().product())),
+            }
+        }
+        Ok(Numbers::F32(block))
+    }
+
+    fn read_texts(&self, array: &Array) -> Result<Vec<String>, String> {
+        Err(format!("{} holds no texts", array.name))
+    }
+}
+
+/// A block of a field of one or two dimensions.
+fn cut(field: &[f32], shape: &[usize], (start, count): (&[usize], &[usize]), block: &mut Vec<f32>) {
+    match (shape, start, count) {
+        (&[_, width], &[row, column], &[rows, columns]) => {
+            let rows = field.chunks_exact(width.max(1)).skip(row).take(rows);
+            rows.for_each(|row| block.extend_from_slice(&row[column..column + columns]));
+        }
+        (_, &[start], &[count]) => block.extend_from_slice(&field[start..start + count]),
+        _ => block.extend_from_slice(field),
+    }
+}
+
+/// Arrays of coordinates and of data.
+struct Made {
+    arrays: Vec<Array>,
+    dimensions: Vec<Dimension>,
+    coordinates: BTreeMap<String, Vec<f64>>,
+    data: BTreeMap<String, Data>,
+}

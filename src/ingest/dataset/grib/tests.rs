@@ -1,0 +1,172 @@
+//! Messages made with ecCodes itself: every value lies where its own iterator says.
+
+use eccodes::GribMessage;
+
+use crate::atmos::{Level, Variable};
+use crate::ingest::{Inventory, Isolation, Request};
+
+fn message(sample: &str, kind: Option<&str>, counts: &[(&str, i64)], keys: &[(&str, f64)]) -> GribMessage {
+    let mut message = GribMessage::from_sample(sample).unwrap();
+    if let Some(kind) = kind {
+        message.set("gridType", kind).unwrap();
+    }
+    for (key, value) in counts {
+        message.set(key, *value).unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+    for (key, value) in keys {
+        message.set(key, *value).unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+    message
+}
+
+/// Degrees on the sphere.
+fn apart(a: (f64, f64), b: (f64, f64)) -> f64 {
+    let vector = |(latitude, longitude): (f64, f64)| {
+        let ((south, cosine), (east, ahead)) = (latitude.to_radians().sin_cos(), longitude.to_radians().sin_cos());
+        [cosine * ahead, cosine * east, south]
+    };
+    let (a, b) = (vector(a), vector(b));
+    (0..3).map(|i| (a[i] - b[i]).powi(2)).sum::<f64>().sqrt().to_degrees()
+}
+
+/// Writes the number of each point as its value, reads it as any file, and looks where it came to lie.
+fn check(name: &str, mut message: GribMessage) {
+    let count = match (message.get::<i64>("Ni"), message.get::<i64>("Nj")) {
+        // a reduced grid has no number of columns
+        (Ok(columns), Ok(rows)) if columns < 10_000 => (columns * rows) as usize,
+        _ => message.values().unwrap().len(),
+    };
+    let numbers: Vec<f64> = (0..count).map(|k| k as f64).collect();
+    message.set("bitsPerValue", 24i64).unwrap();
+    message.set_values(&numbers).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let positions = message.grid_positions().unwrap_or_else(|error| panic!("{name}: {error}"));
+    let positions: Vec<(f64, f64)> = positions.map(|position| (position.lat, position.lon)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("field.grib");
+    message.write_to(std::fs::File::create(&path).unwrap()).unwrap();
+    let inventory = Inventory::open(&[path], &Isolation::None).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let called = inventory.variables().map(|(_, variable)| variable.name.clone()).collect::<Vec<_>>();
+    let inventory = inventory.trusting_units(called);
+    let (_, found) = inventory.variables().next().unwrap();
+    let (variable, level) = (Variable::new(&found.name, "", "", &found.units), found.levels[0]);
+    let time = found.times[0].real().unwrap();
+    let request = Request { fields: vec![(variable, level)], times: vec![time], grid: None };
+    let (stacks, grid) = inventory.read_stacked(&request).unwrap();
+    assert_eq!(grid.len(), positions.len(), "{name}: {grid}");
+    let width = grid.shape().1;
+    let mut farthest = (0.0, 0);
+    for (point, &number) in stacks[0].iter().enumerate() {
+        let number = number.round() as usize;
+        let distance = apart(grid.place(point / width, point % width), positions[number]);
+        farthest = if distance > farthest.0 { (distance, number) } else { farthest };
+    }
+    assert!(farthest.0 < 2e-3, "{name}: point {} is {}° away, on {grid}", farthest.1, farthest.0);
+}
+
+#[test]
+fn every_value_lies_where_eccodes_says() {
+    const SMALL: &[(&str, i64)] = &[("Ni", 9), ("Nj", 7)];
+    const GLOBE: &[(&str, f64)] = &[
+        ("latitudeOfFirstGridPointInDegrees", 60.0),
+        ("latitudeOfLastGridPointInDegrees", 30.0),
+        ("longitudeOfFirstGridPointInDegrees", 350.0),
+        ("longitudeOfLastGridPointInDegrees", 30.0),
+        ("iDirectionIncrementInDegrees", 5.0),
+        ("jDirectionIncrementInDegrees", 5.0),
+    ];
+    for sample in ["regular_ll_pl_grib1", "regular_ll_pl_grib2"] {
+        check(sample, message(sample, None, SMALL, GLOBE));
+        let mut turned = message(sample, None, SMALL, GLOBE);
+        turned.set("jPointsAreConsecutive", 1i64).unwrap();
+        check(&format!("{sample}, columns first"), turned);
+        let mut southward = GLOBE.to_vec();
+        (southward[0].1, southward[1].1) = (30.0, 60.0);
+        let mut upward = message(sample, None, SMALL, &southward);
+        upward.set("jScansPositively", 1i64).unwrap();
+        check(&format!("{sample}, from the south"), upward);
+    }
+    for sample in ["regular_gg_pl_grib1", "regular_gg_pl_grib2", "reduced_gg_pl_32_grib1", "reduced_gg_pl_32_grib2"] {
+        check(sample, message(sample, None, &[], &[]));
+    }
+    const ROTATED: &[(&str, f64)] = &[
+        ("latitudeOfFirstGridPointInDegrees", -3.0),
+        ("latitudeOfLastGridPointInDegrees", 3.0),
+        ("longitudeOfFirstGridPointInDegrees", 356.0),
+        ("longitudeOfLastGridPointInDegrees", 4.0),
+        ("iDirectionIncrementInDegrees", 1.0),
+        ("jDirectionIncrementInDegrees", 1.0),
+        ("latitudeOfSouthernPoleInDegrees", -40.0),
+        ("longitudeOfSouthernPoleInDegrees", 10.0),
+    ];
+    const LAMBERT: &[(&str, f64)] = &[
+        ("latitudeOfFirstGridPointInDegrees", 50.0),
+        ("longitudeOfFirstGridPointInDegrees", 5.0),
+        ("LoVInDegrees", 12.0),
+        ("Latin1InDegrees", 50.0),
+        ("Latin2InDegrees", 60.0),
+        ("DxInMetres", 10_000.0),
+        ("DyInMetres", 12_000.0),
+    ];
+    const POLAR: &[(&str, f64)] = &[
+        ("latitudeOfFirstGridPointInDegrees", 70.0),
+        ("longitudeOfFirstGridPointInDegrees", 300.0),
+        ("orientationOfTheGridInDegrees", 320.0),
+        ("DxInMetres", 20_000.0),
+        ("DyInMetres", 20_000.0),
+    ];
+    const MERCATOR: &[(&str, f64)] = &[
+        ("latitudeOfFirstGridPointInDegrees", -10.0),
+        ("longitudeOfFirstGridPointInDegrees", 176.0),
+        ("latitudeOfLastGridPointInDegrees", 3.0),
+        ("longitudeOfLastGridPointInDegrees", 184.0),
+        ("LaDInDegrees", 20.0),
+        ("DiInMetres", 100_000.0),
+        ("DjInMetres", 100_000.0),
+    ];
+    for sample in ["GRIB1", "GRIB2"] {
+        for (kind, keys) in
+            [("rotated_ll", ROTATED), ("lambert", LAMBERT), ("polar_stereographic", POLAR), ("mercator", MERCATOR)]
+        {
+            let mut made = message(sample, Some(kind), SMALL, keys);
+            made.set("jScansPositively", 1i64).unwrap();
+            check(&format!("{kind} of {sample}"), made);
+        }
+    }
+}
+
+#[test]
+fn messages_become_arrays_with_members_times_and_levels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.grib");
+    let mut file = std::fs::File::create(&path).unwrap();
+    for (step, level, value) in [(0, 500, 1.0), (6, 500, 2.0), (0, 850, 3.0), (6, 850, 4.0)] {
+        let mut one = message("regular_ll_pl_grib2", None, &[("level", level), ("step", step)], &[]);
+        one.set("shortName", "t").unwrap();
+        let count = one.values().unwrap().len();
+        one.set_values(&vec![200.0 + value; count]).unwrap();
+        one.write_to(&mut file).unwrap();
+    }
+    drop(file);
+    let inventory = Inventory::open(std::slice::from_ref(&path), &Isolation::None).unwrap();
+    let found: Vec<_> = inventory.variables().map(|(_, variable)| variable).collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].name.as_str(), found[0].units.as_str()), ("t", "K"));
+    assert_eq!(found[0].levels, [Level::Pressure(500.0), Level::Pressure(850.0)]);
+    let times: Vec<_> = found[0].times.iter().map(|time| time.real().unwrap()).collect();
+    assert_eq!(times.len(), 2);
+    let variable = Variable::new("t", "air_temperature", "", "K");
+    let at = |level: f64| (variable.clone(), Level::Pressure(level));
+    let request = Request { fields: vec![at(850.0), at(500.0)], times, grid: None };
+    let (stacks, grid) = inventory.read_stacked(&request).unwrap();
+    let corners: Vec<[f32; 2]> = stacks.iter().map(|stack| [stack[0], stack[grid.len()]]).collect();
+    assert_eq!(corners, [[203.0, 201.0], [204.0, 202.0]]);
+    // the same field again
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [bytes.as_slice(), &bytes].concat()).unwrap();
+    let error = Inventory::open(std::slice::from_ref(&path), &Isolation::None).unwrap_err().to_string();
+    assert!(error.contains("the same field twice, the second time in message 5"), "{error}");
+    // cut off
+    std::fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
+    let error = Inventory::open(&[path], &Isolation::None).unwrap_err().to_string();
+    assert!(error.contains("a damaged GRIB file (message 4"), "{error}");
+}
