@@ -20,6 +20,7 @@
 //! | 2 | [`score`] | verification against analyses |
 //! | 1 | [`model`] | packages, `State`, `Normalizer`, `StepModel`, layers and architectures |
 //! | 1 | [`ingest`] | files → `Analysis`: reading, naming, units, axes |
+//! | 1 | [`regrid`] | fields from one grid to another |
 //! | 1 | [`store`] | forecasts in object storage: write a step, read a window, list runs |
 //! | 0 | [`device`] | devices and kernels: the only home of `cfg(cuda)` and `unsafe` |
 //! | 0 | [`location`] | where data lie: a folder, or an object store by its URL |
@@ -51,6 +52,7 @@ pub mod import;
 pub mod ingest;
 pub mod location;
 pub mod model;
+pub mod regrid;
 pub mod score;
 pub mod serve;
 pub mod store;

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("score", 2),
     ("model", 1),
     ("ingest", 1),
+    ("regrid", 1),
     ("store", 1),
     ("location", 0),
     ("device", 0),

@@ -51,7 +51,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let root = Location::parse(&arguments.store)?;
     let runtime = runtime()?;
     let init = Inventory::open(&arguments.init, &isolation()?)?;
-    let initial = forecast::read_inputs(&package, (&init, None), None, lead_time, &device)?;
+    let initial = forecast::read_inputs(&package, &forecast::Sources::new(&init), None, lead_time, &device)?;
     let options = RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false, true_winds: false };
     let path = forecast::path_in_store(&package, &forecast::identify(&package, &initial, &options));
     let location = path.location(&root);

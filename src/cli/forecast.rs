@@ -10,7 +10,7 @@ use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{LeadTime, ReferenceTime};
 use crate::device::{DeviceRequest, device_name};
 use crate::dmi;
-use crate::forecast::{self, RunOptions, RunSummary};
+use crate::forecast::{self, Regridding, RunOptions, RunSummary, Sources};
 use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
@@ -32,6 +32,9 @@ pub struct Arguments {
     /// The same with the state at every step, for a model of a limited area: what happens at its edges
     #[arg(long, value_name = "FILE", num_args = 1..)]
     boundary: Vec<PathBuf>,
+    /// Carry input on another grid over to the model's: nearest, bilinear or conservative; of some variables METHOD:VAR,…
+    #[arg(long, value_name = "METHOD", num_args = 1..)]
+    regrid: Vec<String>,
     /// Where to publish: a folder, or a URL such as s3://bucket/f.zarr (credentials from the AWS_… variables)
     #[arg(long, value_name = "URL")]
     output: String,
@@ -85,8 +88,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let init = open(&arguments.init)?;
     let boundary = (!arguments.boundary.is_empty()).then(|| open(&arguments.boundary)).transpose()?;
-    let inputs = (&init, boundary.as_ref());
-    let initial = forecast::read_inputs(&package, inputs, arguments.reference_time, lead_time, &device)?;
+    let regridding = Regridding::parse(&arguments.regrid, &package)?;
+    let sources = Sources { init: &init, boundary: boundary.as_ref(), regridding };
+    let initial = forecast::read_inputs(&package, &sources, arguments.reference_time, lead_time, &device)?;
+    sources.regridding.notes().iter().for_each(|note| eprintln!("regridded: {note}"));
     if !arguments.json {
         let name = package.name();
         eprintln!("{name} on {}: {lead_time} from {}, to {location}", device_name(&device), initial.reference_time);

@@ -54,7 +54,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut reference_time = Value::Null;
     if let Some(package) = &package {
         let known: BTreeSet<String> = problems.iter().map(ToString::to_string).collect();
-        match forecast::read_initial_states(package, &inventory, None, &candle_core::Device::Cpu) {
+        match forecast::read_initial_states(
+            package,
+            &forecast::Sources::new(&inventory),
+            None,
+            &candle_core::Device::Cpu,
+        ) {
             Ok(initial) => reference_time = json!(initial.reference_time.to_string()),
             Err(forecast::ForecastError::Ingest(error)) => {
                 // what is wrong with a file by itself has been said

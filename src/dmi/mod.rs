@@ -33,7 +33,7 @@ pub use settings::Settings;
 
 use crate::atmos::{LeadTime, ReferenceTime, ValidTime};
 use crate::device::device_name;
-use crate::forecast::{self, ForecastError, Rollout, check_plausible};
+use crate::forecast::{self, ForecastError, Rollout, Sources, check_plausible};
 use crate::ingest::{Dataset, Inventory};
 use crate::model::ModelPackage;
 use input::StoreLayout;
@@ -73,7 +73,8 @@ pub fn run(environment: &BTreeMap<String, String>, model: &Path, runtime: &Runti
         ContractError::configuration(format!("N_FORECAST_STEPS={steps} steps of {step} are more than a forecast has"))
     })?;
     let told = package.needs_boundary().then_some(&inventory);
-    let initial = forecast::read_inputs(&package, (&inventory, told), Some(reference_time), lead_time, &device);
+    let sources = Sources { boundary: told, ..Sources::new(&inventory) };
+    let initial = forecast::read_inputs(&package, &sources, Some(reference_time), lead_time, &device);
     let initial = initial.map_err(|error| match (ContractError::from(error), told) {
         (ContractError::Input(mut problems), Some(_)) => {
             problems.push(format!(

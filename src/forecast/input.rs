@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
-use super::ForecastError;
+use super::{ForecastError, Regridding};
 use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, ValidTime, Variable};
 use crate::ingest::{IngestError, Inventory, Problem, Request};
 use crate::model::{
@@ -46,23 +46,46 @@ fn read(layout: &ChannelLayout) -> impl Iterator<Item = &Channel> {
     layout.iter().filter(|channel| channel.formula.is_none())
 }
 
+/// Where a forecast's inputs come from.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    pub init: &'a Inventory,
+    /// What it is told on its way.
+    pub boundary: Option<&'a Inventory>,
+    pub regridding: Regridding,
+}
+
+impl<'a> Sources<'a> {
+    /// Initial states alone, on the model's own grid.
+    pub fn new(init: &'a Inventory) -> Self {
+        Self { init, boundary: None, regridding: Regridding::default() }
+    }
+}
+
 /// Reads the model's input states from files. Without a reference time: the latest for which the files hold all
 /// input states.
 pub fn read_initial_states(
     package: &ModelPackage,
-    inventory: &Inventory,
+    sources: &Sources<'_>,
     reference_time: Option<ReferenceTime>,
     device: &Device,
 ) -> Result<InitialStates, ForecastError> {
     let reference_time = match reference_time {
         Some(time) => time,
-        None => latest(package, inventory)?,
+        None => latest(package, sources.init)?,
     };
     let times = input_times(package, reference_time);
-    let (stacks, grid) = inventory.read_stacked(&needs(package, times.clone()))?;
+    let regridding = &sources.regridding;
+    let (stacks, grid) = regridding.read(sources.init, &needs(package, times.clone()), false)?;
     package.grid().check(&grid).map_err(not_this)?;
     let statics = fields(package, package.channels().statics.iter());
-    let statics = inventory.read_constants(statics, grid.clone(), reference_time.valid())?;
+    let statics = match statics.as_slice() {
+        [] => Vec::new(),
+        _ => {
+            let request = Request { fields: statics, times: vec![reference_time.valid()], grid: Some(grid.clone()) };
+            regridding.read(sources.init, &request, true)?.0.swap_remove(0)
+        }
+    };
     let mut digest = InputDigest::default();
     stacks.iter().for_each(|values| digest.add(values));
     digest.add(&statics);
@@ -80,12 +103,12 @@ pub fn read_initial_states(
 /// limited area. It is read before the first step, so that what is missing is missed then.
 pub fn read_inputs(
     package: &ModelPackage,
-    (init, boundary): (&Inventory, Option<&Inventory>),
+    sources: &Sources<'_>,
     reference_time: Option<ReferenceTime>,
     lead_time: LeadTime,
     device: &Device,
 ) -> Result<InitialStates, ForecastError> {
-    match (package.needs_boundary(), boundary.is_some()) {
+    match (package.needs_boundary(), sources.boundary.is_some()) {
         (false, false) | (true, true) => {}
         (true, false) => {
             return Err(ForecastError::Configuration(format!(
@@ -104,22 +127,27 @@ pub fn read_inputs(
             )));
         }
     }
-    let mut initial = read_initial_states(package, init, reference_time, device)?;
-    let Some(boundary) = boundary else { return Ok(initial) };
+    let mut initial = read_initial_states(package, sources, reference_time, device)?;
+    let Some(boundary) = sources.boundary else { return Ok(initial) };
     let (step, start) = (package.time_step(), initial.reference_time);
     let mut told = Told {
         package,
         files: boundary,
+        regridding: &sources.regridding,
         start,
         steps: lead_time.seconds() / step.seconds(),
         digest: InputDigest::continuing(&initial.digest),
         problems: Vec::new(),
+        stopped: None,
     };
     let surroundings = &mut initial.surroundings;
     surroundings.forcings = told.forcings(&surroundings.grid);
     surroundings.frame = told.frame(&surroundings.grid);
     if let (Some(nodes), Some(window)) = (package.boundary_nodes().map_err(not_this)?, package.boundary_window()) {
         surroundings.nodes = told.at_nodes(nodes, &window);
+    }
+    if let Some(error) = told.stopped {
+        return Err(error);
     }
     if !told.problems.is_empty() {
         return Err(IngestError::new(told.problems).into());
@@ -136,10 +164,13 @@ fn not_this(error: impl ToString) -> ForecastError {
 struct Told<'a> {
     package: &'a ModelPackage,
     files: &'a Inventory,
+    regridding: &'a Regridding,
     start: ReferenceTime,
     steps: i64,
     digest: InputDigest,
     problems: Vec<Problem>,
+    /// What is wrong with more than the files.
+    stopped: Option<ForecastError>,
 }
 
 impl Told<'_> {
@@ -157,13 +188,13 @@ impl Told<'_> {
         let (past, future) = self.package.forcing_window();
         let times: Vec<ValidTime> = (1 - past..=self.steps + future).map(|n| self.at(n)).collect();
         let request = Request { fields: wanted, times: times.clone(), grid: Some(grid.clone()) };
-        match self.files.read_stacked(&request) {
+        match self.regridding.read(self.files, &request, false) {
             Ok((stacks, _)) => {
                 stacks.iter().for_each(|values| self.digest.add(values));
                 times.into_iter().zip(stacks).collect()
             }
             Err(error) => {
-                self.problems.extend(error.problems);
+                self.wrong(error);
                 BTreeMap::new()
             }
         }
@@ -188,11 +219,17 @@ impl Told<'_> {
         };
         let channels = self.package.channels();
         let statics = fields(self.package, channels.boundary_statics.iter());
-        let statics = match self.files.read_constants(statics, grid.clone(), self.start.valid()) {
-            Ok(values) => cut(&values),
-            Err(error) => {
-                self.problems.extend(error.problems);
-                Vec::new()
+        let statics = match statics.as_slice() {
+            [] => Vec::new(),
+            _ => {
+                let request = Request { fields: statics, times: vec![self.start.valid()], grid: Some(grid.clone()) };
+                match self.files.read_constants(&request) {
+                    Ok((stacks, _)) => cut(&stacks[0]),
+                    Err(error) => {
+                        self.problems.extend(error.problems);
+                        Vec::new()
+                    }
+                }
             }
         };
         self.digest.add(&statics);
@@ -242,21 +279,35 @@ impl Told<'_> {
             return kept;
         }
         // what is missing is told at once
-        if let Err(error) = self.files.check(&all) {
+        let grid = all.grid.clone().filter(|_| !self.regridding.is_asked_for());
+        if let Err(error) = self.files.check(&Request { grid, ..all.clone() }) {
             self.problems.extend(error.problems);
             return kept;
         }
         for time in all.times {
-            match self.files.read_stacked(&Request { times: vec![time], ..request.clone() }) {
+            match self.regridding.read(self.files, &Request { times: vec![time], ..request.clone() }, false) {
                 Ok((stacks, _)) => {
                     let values = keep(&stacks[0]);
                     self.digest.add(&values);
                     kept.insert(time, values);
                 }
-                Err(error) => self.problems.extend(error.problems),
+                Err(error) => {
+                    self.wrong(error);
+                    // a grid that does not fit fits at no time
+                    if self.stopped.is_some() {
+                        return kept;
+                    }
+                }
             }
         }
         kept
+    }
+
+    fn wrong(&mut self, error: ForecastError) {
+        match error {
+            ForecastError::Ingest(error) => self.problems.extend(error.problems),
+            other => self.stopped = Some(other),
+        }
     }
 }
 

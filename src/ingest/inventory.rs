@@ -159,19 +159,9 @@ impl Inventory {
         self.prepare(request, Changes::InTime).map(|_| ())
     }
 
-    /// Fields that belong to all times, `[fields, H, W]`: variables that have no time in the files, or the one time `at`.
-    pub fn read_constants(
-        &self,
-        fields: Vec<(Variable, Level)>,
-        grid: Arc<Grid>,
-        at: ValidTime,
-    ) -> Result<Vec<f32>, IngestError> {
-        if fields.is_empty() {
-            return Ok(Vec::new());
-        }
-        let request = Request { fields, times: vec![at], grid: Some(grid) };
-        let (mut stacks, _) = self.stack(&request, Changes::Never)?;
-        Ok(stacks.swap_remove(0))
+    /// Fields that belong to all times: variables that have no time in the files, or the request's.
+    pub fn read_constants(&self, request: &Request) -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {
+        self.stack(request, Changes::Never)
     }
 
     fn stack(&self, request: &Request, changes: Changes) -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {

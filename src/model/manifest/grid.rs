@@ -24,7 +24,13 @@ pub struct GridSection {
     pub y: Option<AxisSection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub x: Option<AxisSection>,
+    /// How input on another grid is carried over to this one; it is refused without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regrid: Option<String>,
 }
+
+/// What [`GridSection::regrid`] may say.
+const REGRID: [&str; 3] = ["nearest", "bilinear", "conservative"];
 
 /// Values one by one, or equally spaced.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,10 +46,21 @@ const LONGEST_AXIS: usize = 20_000;
 impl GridSection {
     /// The grid of the input, on this projection.
     pub fn from_input(projection: Option<Attributes>) -> Self {
-        Self { kind: "from-input".to_owned(), latitude: None, longitude: None, projection, y: None, x: None }
+        Self {
+            kind: "from-input".to_owned(),
+            latitude: None,
+            longitude: None,
+            projection,
+            y: None,
+            x: None,
+            regrid: None,
+        }
     }
 
     pub(super) fn validate(&self, problems: &mut ProblemList) -> Option<ModelGrid> {
+        if let Some(other) = self.regrid.as_ref().filter(|method| !REGRID.contains(&method.as_str())) {
+            problems.add("model.toml: [grid] regrid", format!("{other:?}"), format!("one of {}", REGRID.join(", ")));
+        }
         if self.kind == "from-input" {
             return self.of_input(problems);
         }
@@ -54,6 +71,9 @@ impl GridSection {
         if [&self.latitude, &self.longitude, &self.y, &self.x].iter().any(|axis| axis.is_some()) {
             let expected = "a projection at most: the axes are those of the input";
             problems.add("model.toml: [grid]", "kind \"from-input\" with axes", expected);
+        }
+        if self.regrid.is_some() {
+            problems.add("model.toml: [grid] regrid", "a method", "none: there is no grid to regrid to");
         }
         let projection = self.projection.as_ref().map(|attributes| {
             Projection::from_cf(attributes).map_err(|error| {

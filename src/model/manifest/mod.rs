@@ -24,6 +24,7 @@
 //! kind = "gaussian"                # latlon | gaussian | rectilinear | projected | from-input
 //! latitude = [87.16, …]            # degrees north, north to south
 //! longitude = { first = 0.0, step = 3.75, count = 96 }
+//! regrid = "bilinear"              # of input on another grid: nearest | bilinear | conservative; refused without
 //!                                  # instead, where projected: CF grid mapping; y falling and x rising, in m
 //! projection = { grid_mapping_name = "lambert_conformal_conic", standard_parallel = 56.7, … }
 //! y = { first = 5e5, step = -2500, count = 589 }
