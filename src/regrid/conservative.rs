@@ -2,25 +2,33 @@
 
 use rayon::prelude::*;
 
-use super::{Blend, Method, RegridError};
+use super::{Blend, Method, RegridError, cells};
 use crate::atmos::Grid;
 
 /// A target cell that is covered but for this part of it is covered.
 const COVERED: f64 = 1e-6;
 
 pub fn blends(from: &Grid, to: &Grid) -> Result<Vec<Option<Blend>>, RegridError> {
-    let kind = |grid: &Grid| {
-        let expected = "parallels and meridians on both sides; bilinear and nearest take other grids";
-        RegridError::Kind { method: Method::Conservative, kind: grid.kind(), expected }
-    };
-    let (source_rows, source_columns) = from.rectilinear().ok_or_else(|| kind(from))?;
-    let (target_rows, target_columns) = to.rectilinear().ok_or_else(|| kind(to))?;
-    let (h, w) = to.shape();
-    let rows = shared_rows(&row_bounds(source_rows), &row_bounds(target_rows));
-    let columns = shared_columns(&column_bounds(source_columns), &column_bounds(target_columns));
-    let width = from.shape().1;
-    let blend = |target: usize| {
-        let (rows, columns) = (&rows[target / w], &columns[target % w]);
+    for grid in [from, to] {
+        let lines = grid.rectilinear().is_some();
+        if !lines && (grid.shape().0 < 2 || grid.shape().1 < 2) {
+            let expected = "rows and columns, which have cells; nearest takes places one by one";
+            return Err(RegridError::Kind { method: Method::Conservative, kind: grid.kind(), expected });
+        }
+    }
+    match (from.rectilinear(), to.rectilinear()) {
+        (Some(source), Some(target)) => Ok(of_lines(source, target)),
+        _ => Ok(cells::blends(from, to)),
+    }
+}
+
+/// Between parallels and meridians the shares of rows and of columns multiply.
+fn of_lines(source: (&[f64], &[f64]), target: (&[f64], &[f64])) -> Vec<Option<Blend>> {
+    let rows = shared_rows(&row_bounds(source.0), &row_bounds(target.0));
+    let columns = shared_columns(&column_bounds(source.1), &column_bounds(target.1));
+    let width = source.1.len();
+    let blend = |point: usize| {
+        let (rows, columns) = (&rows[point / target.1.len()], &columns[point % target.1.len()]);
         let covered = |shares: &[(usize, f64)]| shares.iter().map(|(_, share)| share).sum::<f64>();
         if covered(rows) < 1.0 - COVERED || covered(columns) < 1.0 - COVERED {
             return None;
@@ -30,11 +38,11 @@ pub fn blends(from: &Grid, to: &Grid) -> Result<Vec<Option<Blend>>, RegridError>
         });
         Some(all.collect())
     };
-    Ok((0..h * w).into_par_iter().map(blend).collect())
+    (0..target.0.len() * target.1.len()).into_par_iter().map(blend).collect()
 }
 
 /// North and south of each row.
-fn row_bounds(rows: &[f64]) -> Vec<(f64, f64)> {
+pub(super) fn row_bounds(rows: &[f64]) -> Vec<(f64, f64)> {
     let bounds = bounds(rows);
     // cells that would reach the pole but for less than their own height end there
     let to_pole =
@@ -49,7 +57,7 @@ fn row_bounds(rows: &[f64]) -> Vec<(f64, f64)> {
 }
 
 /// West and east of each column.
-fn column_bounds(columns: &[f64]) -> Vec<(f64, f64)> {
+pub(super) fn column_bounds(columns: &[f64]) -> Vec<(f64, f64)> {
     let bounds = bounds(columns);
     (0..columns.len()).map(|i| (bounds[i], bounds[i + 1])).collect()
 }

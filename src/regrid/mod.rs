@@ -4,6 +4,7 @@
 //! enclose is an error, and poleward of a global grid's outermost parallel lies the mean of that parallel, at the pole.
 
 mod bilinear;
+mod cells;
 mod conservative;
 
 use std::fmt;

@@ -46,8 +46,9 @@ impl Grid {
         Array2::from_shape_fn((h, w), |(row, column)| areas[row * w + column] / total)
     }
 
-    /// Unit vectors to the corners of all cells, `[H + 1, W + 1]`.
-    fn corners(&self) -> Vec<[f64; 3]> {
+    /// Unit vectors to the corners of all cells, `[H + 1, W + 1]`: between the midpoints of a projection's axes, or in the
+    /// middle of four points. Of two rows and columns at least.
+    pub fn corners(&self) -> Vec<[f64; 3]> {
         let (h, w) = self.shape();
         let number = (0..(h + 1) * (w + 1)).into_par_iter().map(|i| (i / (w + 1), i % (w + 1)));
         if let Axes::Projected { projection, y, x } = self.axes() {
