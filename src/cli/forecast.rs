@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Carry input on another grid over to the model's: nearest, bilinear or conservative; of some variables METHOD:VAR,…
     #[arg(long, value_name = "METHOD", num_args = 1..)]
     regrid: Vec<String>,
+    /// Start from this member of an ensemble
+    #[arg(long, value_name = "NUMBER")]
+    member: Option<i64>,
     /// Where to publish: a folder, or a URL such as s3://bucket/f.zarr (credentials from the AWS_… variables)
     #[arg(long, value_name = "URL")]
     output: String,
@@ -86,8 +89,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let open = |files: &[PathBuf]| -> Result<Inventory, Failure> {
         Ok(Inventory::open(files, &isolation()?)?.trusting_units(arguments.trust_units.clone()))
     };
-    let init = open(&arguments.init)?;
-    let boundary = (!arguments.boundary.is_empty()).then(|| open(&arguments.boundary)).transpose()?;
+    let mut init = open(&arguments.init)?;
+    let mut boundary = (!arguments.boundary.is_empty()).then(|| open(&arguments.boundary)).transpose()?;
+    if let Some(member) = arguments.member {
+        init = init.of_member(member)?;
+        // what drives an ensemble may be one forecast
+        boundary = match boundary {
+            Some(boundary) if boundary.has_members() => Some(boundary.of_member(member)?),
+            other => other,
+        };
+    }
     let regridding = Regridding::parse(&arguments.regrid, &package)?;
     let sources = Sources { init: &init, boundary: boundary.as_ref(), regridding };
     let initial = forecast::read_inputs(&package, &sources, arguments.reference_time, lead_time, &device)?;

@@ -89,7 +89,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 /// What the files hold as one analysis.
 fn together(inventory: &Inventory) -> Value {
     let mut variables: BTreeMap<&str, BTreeSet<Level>> = BTreeMap::new();
-    for (_, variable) in inventory.variables().filter(|(_, variable)| variable.blocked.is_none()) {
+    for (_, variable) in inventory.variables().filter(|(_, variable)| variable.blocked().is_none()) {
         if let Recognition::Known { variable: ours, .. } = &variable.recognition {
             variables.entry(&ours.name).or_default().extend(&variable.levels);
         }
@@ -117,7 +117,7 @@ fn describe(
         _ => json!(variable.units),
     };
     let mut notes: Vec<String> =
-        variable.blocked.iter().map(|reason| format!("cannot be read yet: {reason}")).collect();
+        variable.blocked().iter().map(|reason| format!("cannot be read yet: {reason}")).collect();
     match &variable.recognition {
         Recognition::WrongUnits { accepted, .. } => {
             let found = format!("units {:?}", variable.units);

@@ -160,6 +160,9 @@ fn not_this(error: impl ToString) -> ForecastError {
     ForecastError::Input(error.to_string())
 }
 
+/// Numbers of the boundary that are read before all but its own are dropped.
+const MOST_AT_ONCE: usize = 1 << 26;
+
 /// Files that tell a forecast on its way, being read.
 struct Told<'a> {
     package: &'a ModelPackage,
@@ -266,7 +269,7 @@ impl Told<'_> {
         None
     }
 
-    /// Reads the fields of a request time by time, and keeps what `keep` makes of each.
+    /// Reads the fields of a request some times at once, and keeps what `keep` makes of each.
     fn each_time(
         &mut self,
         request: &Request,
@@ -284,12 +287,17 @@ impl Told<'_> {
             self.problems.extend(error.problems);
             return kept;
         }
-        for time in all.times {
-            match self.regridding.read(self.files, &Request { times: vec![time], ..request.clone() }, false) {
+        let grid = request.grid.as_ref().map_or(1, |grid| grid.len());
+        let at_once = (MOST_AT_ONCE / (request.fields.len() * grid).max(1)).max(1);
+        for times in all.times.chunks(at_once) {
+            let some = Request { times: times.to_vec(), ..request.clone() };
+            match self.regridding.read(self.files, &some, false) {
                 Ok((stacks, _)) => {
-                    let values = keep(&stacks[0]);
-                    self.digest.add(&values);
-                    kept.insert(time, values);
+                    for (time, stack) in times.iter().zip(stacks) {
+                        let values = keep(&stack);
+                        self.digest.add(&values);
+                        kept.insert(*time, values);
+                    }
                 }
                 Err(error) => {
                     self.wrong(error);

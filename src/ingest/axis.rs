@@ -24,7 +24,8 @@ pub enum Axis {
     References(Vec<CfTime>),
     /// Seconds since the reference time.
     Steps(Vec<i64>),
-    Members(usize),
+    /// Ensemble members, by their numbers.
+    Members(Vec<i64>),
     /// Something that we do not read; says what it is.
     Foreign(String),
 }
@@ -226,7 +227,13 @@ pub fn understand(dataset: &Dataset, array: &Array) -> Result<Axis, String> {
         return Ok(Axis::Foreign(format!("coordinate {:?} of text", hints.name)));
     }
     if hints.is_member() {
-        return Ok(Axis::Members(array.shape().iter().product()));
+        // where they are not numbered, they are counted
+        let numbers = read_decoded(dataset, array).unwrap_or_default();
+        let numbered = numbers.iter().all(|number| number.fract() == 0.0 && number.abs() < 1e9);
+        let all = array.shape().iter().product::<usize>() as i64;
+        let counted = || (0..all).collect();
+        let labels: Vec<i64> = numbers.iter().map(|number| *number as i64).collect();
+        return Ok(Axis::Members(if numbered && labels.len() as i64 == all { labels } else { counted() }));
     }
     let values = read_decoded(dataset, array)?;
     let missing = values.iter().filter(|value| !value.is_finite()).count();

@@ -37,6 +37,8 @@ pub(super) struct Found {
     /// The grid; none where nothing is horizontal.
     pub placement: Option<Placement>,
     pub levels: Option<Vec<Level>>,
+    /// Numbers of ensemble members, where there are several.
+    pub members: Vec<i64>,
     /// In m, of a single level.
     pub height: Option<f64>,
     pub time: Time,
@@ -173,8 +175,11 @@ impl<'f> Coordinates<'f> {
                         time.references = Some(times.clone());
                         role = Role::Time;
                     }
-                    Axis::Members(count) if role == Role::Other && *count > 1 => {
-                        what = Some(format!("{count} ensemble members along {name:?}; select one of them first"));
+                    Axis::Members(members)
+                        if role == Role::Other && found.members.is_empty() && members.len() == length && length > 1 =>
+                    {
+                        found.members = members.clone();
+                        role = Role::Member;
                     }
                     Axis::Foreign(reason) if what.is_none() => what = Some(reason.clone()),
                     _ => {}

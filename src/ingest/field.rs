@@ -67,6 +67,7 @@ pub(super) fn place(source: &SourceVariable, level: usize, time: usize) -> Vec<u
         Role::Time => time / steps,
         Role::Step => time % steps,
         Role::Level => level,
+        Role::Member => source.layout.member.unwrap_or(0),
         Role::Other | Role::Row | Role::Column => 0,
     };
     source.layout.roles.iter().map(index).collect()

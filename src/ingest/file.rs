@@ -20,6 +20,7 @@ pub(super) enum Role {
     Time,
     Step,
     Level,
+    Member,
     /// Of the field: latitude, or y.
     Row,
     /// Of the field: longitude, or x, or places one after the other.
@@ -69,13 +70,34 @@ pub struct SourceVariable {
     pub height: Option<f64>,
     /// Valid times in the file's order; with steps, all steps of the first base time, then the second's, …
     pub times: Vec<CfTime>,
-    /// Why the variable can be looked at, but not be made part of an analysis: members, times that are none, …
-    pub blocked: Option<String>,
+    /// Numbers of its ensemble members; empty where it has none.
+    pub members: Vec<i64>,
+    /// Why the variable can be looked at, but not be made part of an analysis, whichever member is chosen.
+    pub(super) unusable: Option<String>,
     pub grid: Arc<Grid>,
     pub(super) layout: Layout,
 }
 
 impl SourceVariable {
+    /// Why the variable can be looked at, but not be made part of an analysis: members of which none is chosen, times that
+    /// are none, …
+    pub fn blocked(&self) -> Option<String> {
+        let unchosen = !self.members.is_empty() && self.layout.member.is_none();
+        let members = || match (self.members.first(), self.members.last()) {
+            (Some(first), Some(last)) if unchosen => {
+                Some(format!("{} ensemble members, {first} to {last}; --member says which", self.members.len()))
+            }
+            _ => None,
+        };
+        self.unusable.clone().or_else(members)
+    }
+
+    /// Takes this member's fields, where there are members; whether it has it.
+    pub(super) fn choose(&mut self, member: i64) -> bool {
+        self.layout.member = self.members.iter().position(|other| *other == member);
+        self.members.is_empty() || self.layout.member.is_some()
+    }
+
     /// A field of its grid in the order of the file: rows and columns as they are stored, `[height, width]`.
     pub fn in_file_order(&self, field: ArrayView2<'_, f32>) -> Array2<f32> {
         let Layout { rows, columns, repeated, .. } = &self.layout;
@@ -134,6 +156,8 @@ pub(super) struct Layout {
     /// A source column that repeats another after a full turn.
     pub repeated: Option<(usize, usize)>,
     pub decoding: Decoding,
+    /// The place of the member that was chosen.
+    pub member: Option<usize>,
 }
 
 impl Layout {
@@ -254,7 +278,8 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
         levels,
         height: found.height,
         times,
-        blocked: found.blocked.or(no_time),
+        members: found.members,
+        unusable: found.blocked.or(no_time),
         grid: Arc::new(placed.grid),
         layout: Layout {
             roles: found.roles,
@@ -264,6 +289,7 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
             columns: placed.columns,
             repeated: placed.repeated,
             decoding,
+            member: None,
         },
     }))
 }

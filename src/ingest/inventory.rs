@@ -76,6 +76,34 @@ impl Inventory {
         self
     }
 
+    /// Whether any variable has ensemble members.
+    pub fn has_members(&self) -> bool {
+        self.variables().any(|(_, variable)| !variable.members.is_empty())
+    }
+
+    /// Takes the fields of this member, of variables that have members. An error where none has, or where one lacks it.
+    pub fn of_member(mut self, member: i64) -> Result<Self, IngestError> {
+        let mut problems = Vec::new();
+        let any = self.has_members();
+        for file in &mut self.files {
+            let path = file.path.clone();
+            for variable in &mut file.variables {
+                if !variable.choose(member) {
+                    let found = format!("the members {}", listed(&variable.members));
+                    let expected = format!("member {member}, as --member says");
+                    problems.push(Problem::in_file(&path, found, expected).of(&variable.name));
+                }
+            }
+        }
+        if !any {
+            let (file, variable) = (None, None);
+            let found = "no ensemble members in these files".to_owned();
+            let expected = format!("member {member}; leave --member out");
+            problems.push(Problem { file, variable, found, expected });
+        }
+        if problems.is_empty() { Ok(self) } else { Err(IngestError { problems }) }
+    }
+
     fn trusts_units(&self, found: &SourceVariable, ours: &Variable) -> bool {
         self.trusted.contains(&found.name) || self.trusted.contains(&*ours.name)
     }
@@ -298,6 +326,13 @@ impl Inventory {
         let ranges = field::ranges(dataset, variable, conversion)
             .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))?;
         Ok(variable.levels.iter().copied().zip(ranges).collect())
+    }
+}
+
+fn listed(members: &[i64]) -> String {
+    match members {
+        [first, _, _, _, .., last] => format!("{first} to {last} ({})", members.len()),
+        few => few.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) fn find<'a>(
             Problem::in_file(&file.path, found, expected).of(label(wanted, level, variable))
         };
         let mut candidate = true;
-        if let Some(reason) = &variable.blocked {
-            problems.push(problem(reason.clone(), "fields at known times".to_owned()));
+        if let Some(reason) = variable.blocked() {
+            problems.push(problem(reason, "fields at known times, of one member".to_owned()));
             candidate = false;
         }
         let places: Vec<usize> = positions(variable, level).collect();

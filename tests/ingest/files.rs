@@ -352,6 +352,27 @@ fn what_cannot_be_an_analysis_is_shown_and_refused_with_its_reason() {
 }
 
 #[test]
+fn of_an_ensemble_one_member_is_taken_by_its_number() {
+    let mut draft = Draft::new();
+    draft.axis("number", &[10.0, 11.0, 12.0], &[("standard_name", "realization")]);
+    draft.counted("t2m", &["number", "time", "latitude", "longitude"], &[("units", "K")]);
+    let path = draft.done();
+    let first = |member: i64| {
+        let inventory = open(&[&path]).unwrap().of_member(member)?;
+        let fields = [("t2m", Level::Surface)];
+        inventory.read(&request(&fields, &[NOON])).map(|analysis| values(&analysis, "t2m", Level::Surface))
+    };
+    let (ten, twelve) = (first(10).unwrap(), first(12).unwrap());
+    // two times of each member
+    assert_eq!(twelve[0] - ten[0], 2.0 * 2.0 * ten.len() as f32);
+    assert_said(&first(3).unwrap_err(), &["the members 10, 11, 12", "member 3, as --member says"]);
+    let mut draft = Draft::new();
+    draft.counted("t2m", &["time", "latitude", "longitude"], &[("units", "K")]);
+    let error = open(&[&draft.done()]).unwrap().of_member(0).unwrap_err();
+    assert_said(&error, &["no ensemble members in these files"]);
+}
+
+#[test]
 fn single_levels_are_told_apart_by_height_and_name() {
     let mut draft = Draft::new();
     draft.data("height", &[], &[2.0], &[("units", "m"), ("standard_name", "height")]);
@@ -470,6 +491,6 @@ fn levels_without_a_unit_are_read_only_where_they_leave_no_doubt() {
         let path = draft.done();
         let inventory = open(&[&path]).unwrap();
         let variable = &inventory.files()[0].variables[0];
-        assert_eq!(variable.blocked.is_none(), pressure, "{levels:?} {:?}", variable.blocked);
+        assert_eq!(variable.blocked().is_none(), pressure, "{levels:?} {:?}", variable.blocked());
     }
 }

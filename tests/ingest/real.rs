@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ndarray::Array2;
 use vejr::atmos::{GridKind, LeadTime, Level};
 use vejr::ingest::Recognition;
 
@@ -206,13 +207,16 @@ fn real_files_that_are_refused_say_why() {
         ("arpege_reduced_gauss_padded.nc", "reduced"),
         ("lfric_c24_ugrid.nc", "an unstructured mesh (UGRID)"),
         ("harmonie_n25_T2m_frt.nc", "projection"),
-        ("ifs_1deg_t_z_2levels.grib1", "a GRIB file"),
         ("malformed/bad_cdf5_begin.nc", "a truncated file"),
         ("malformed/all_fill_coordinates.nc", "missing"),
         ("obs/vobs2019021700", "a file that begins with"),
     ] {
         let Some(path) = real_file(file) else { return };
         assert_said(&open(&[&path]).unwrap_err(), &[reason]);
+    }
+    if !cfg!(feature = "grib") {
+        let Some(path) = real_file("ifs_1deg_t_z_2levels.grib1") else { return };
+        assert_said(&open(&[&path]).unwrap_err(), &["a GRIB file", "--features grib"]);
     }
     // °C labelled K, and K labelled °C
     let Some(path) = real_file("ccm_uvt_lon-180.nc") else { return };
@@ -232,11 +236,36 @@ fn real_files_are_all_survived() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let (inventory, problems) = Inventory::survey(&[entry.unwrap().path()], &Isolation::None);
             assert!(!inventory.files().is_empty() || !problems.is_empty());
-            for (file, variable) in inventory.variables() {
-                inventory.range(file, variable).unwrap();
+            for file in inventory.files() {
+                assert!(inventory.ranges(file).iter().all(Result::is_ok));
             }
             seen += 1;
         }
     }
     assert!(seen > 100, "{seen}");
+}
+
+/// The same fields in three formats.
+#[test]
+fn real_ifs_fields_are_the_same_in_all_formats() {
+    let fields = [500.0, 850.0].map(|level| ["t", "z"].map(|name| (name, Level::Pressure(level)))).concat();
+    let formats = ["nc", "zarr", "grib1"].into_iter().filter(|format| cfg!(feature = "grib") || *format != "grib1");
+    let mut analyses = Vec::new();
+    for format in formats {
+        let Some(path) = real_file(&format!("ifs_1deg_t_z_2levels.{format}")) else { return };
+        analyses.push((format, read(&path, &fields, &["2007-01-01T12:00Z"]).unwrap()));
+    }
+    let (_, packed) = &analyses[0];
+    for (format, other) in &analyses[1..] {
+        for (name, level) in &fields {
+            let at =
+                |analysis: &Analysis| analysis.get(time("2007-01-01T12:00Z"), name, *level).unwrap().values().clone();
+            // the NetCDF file's scale_factor; and both are rounded to float32
+            let step = if *name == "t" { 0.001_225_61 } else { 0.760_531 };
+            let most = |values: Array2<f32>| values.iter().fold(0f32, |most, value| most.max(value.abs()));
+            let slack = f64::from(most(at(packed)) * f32::EPSILON);
+            let off = most(&at(packed) - &at(other));
+            assert!(f64::from(off) <= 0.5 * step + slack, "{format} {name} {level}: {off}");
+        }
+    }
 }
