@@ -51,7 +51,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let root = Location::parse(&arguments.store)?;
     let runtime = runtime()?;
     let init = Inventory::open(&arguments.init, &isolation()?)?;
-    let initial = forecast::read_inputs(&package, &forecast::Sources::new(&init), None, lead_time, &device)?;
+    let regridding = forecast::Regridding::parse(&[], &package)?;
+    let sources = forecast::Sources { regridding, ..forecast::Sources::new(&init) };
+    let initial = forecast::read_inputs(&package, &sources, None, lead_time, &device)?;
     let options = RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false, true_winds: false };
     let path = forecast::path_in_store(&package, &forecast::identify(&package, &initial, &options));
     let location = path.location(&root);

@@ -208,7 +208,7 @@ impl Told<'_> {
         let Some(frame) = self.package.frame(grid) else { return BTreeMap::new() };
         let times: Vec<ValidTime> = (1..=self.steps).map(|n| self.at(n)).collect();
         let request = Request { grid: Some(grid.clone()), ..needs(self.package, Vec::new()) };
-        self.each_time(&request, times, |values| frame.cut(values, grid.len()))
+        self.each_time(&request, times, self.regridding, |values| frame.cut(values, grid.len()))
     }
 
     /// What is told at the boundary's nodes; of what is read, only the nodes are kept.
@@ -242,7 +242,8 @@ impl Told<'_> {
             _ => (1..=self.steps).flat_map(|n| window.times(self.at(n))).collect(),
         };
         let request = Request { fields: wanted, times: Vec::new(), grid: Some(grid.clone()) };
-        let forcings = self.each_time(&request, times.into_iter().collect(), cut);
+        // the nodes are points of this grid and of no other
+        let forcings = self.each_time(&request, times.into_iter().collect(), &Regridding::default(), cut);
         Some(NodeData { nodes, statics, forcings })
     }
 
@@ -274,6 +275,7 @@ impl Told<'_> {
         &mut self,
         request: &Request,
         times: Vec<ValidTime>,
+        regridding: &Regridding,
         keep: impl Fn(&[f32]) -> Vec<f32>,
     ) -> BTreeMap<ValidTime, Vec<f32>> {
         let mut kept = BTreeMap::new();
@@ -282,7 +284,7 @@ impl Told<'_> {
             return kept;
         }
         // what is missing is told at once
-        let grid = all.grid.clone().filter(|_| !self.regridding.is_asked_for());
+        let grid = all.grid.clone().filter(|_| !regridding.is_asked_for());
         if let Err(error) = self.files.check(&Request { grid, ..all.clone() }) {
             self.problems.extend(error.problems);
             return kept;
@@ -291,7 +293,7 @@ impl Told<'_> {
         let at_once = (MOST_AT_ONCE / (request.fields.len() * grid).max(1)).max(1);
         for times in all.times.chunks(at_once) {
             let some = Request { times: times.to_vec(), ..request.clone() };
-            match self.regridding.read(self.files, &some, false) {
+            match regridding.read(self.files, &some, false) {
                 Ok((stacks, _)) => {
                     for (time, stack) in times.iter().zip(stacks) {
                         let values = keep(&stack);
