@@ -26,10 +26,10 @@ pub struct Arguments {
     /// Folder of the model package
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// NetCDF files or Zarr stores (folder, zip, URL) with the initial states
+    /// NetCDF or GRIB files or Zarr stores (folder, zip, URL) with the initial states
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     init: Vec<PathBuf>,
-    /// The same with the state at every step, for a model of a limited area: what happens at its edges
+    /// The same for a model of a limited area, with what happens at its edges: the state at every step, or the driving model's data
     #[arg(long, value_name = "FILE", num_args = 1..)]
     boundary: Vec<PathBuf>,
     /// Carry input on another grid over to the model's: nearest, bilinear or conservative; of some variables METHOD:VAR,…

@@ -54,12 +54,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut reference_time = Value::Null;
     if let Some(package) = &package {
         let known: BTreeSet<String> = problems.iter().map(ToString::to_string).collect();
-        match forecast::read_initial_states(
-            package,
-            &forecast::Sources::new(&inventory),
-            None,
-            &candle_core::Device::Cpu,
-        ) {
+        let regridding = forecast::Regridding::parse(&[], package)?;
+        let sources = forecast::Sources { regridding, ..forecast::Sources::new(&inventory) };
+        match forecast::read_initial_states(package, &sources, None, &candle_core::Device::Cpu) {
             Ok(initial) => reference_time = json!(initial.reference_time.to_string()),
             Err(forecast::ForecastError::Ingest(error)) => {
                 // what is wrong with a file by itself has been said

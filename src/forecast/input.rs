@@ -1,17 +1,13 @@
 //! From files to what a forecast starts from, and what it is told on its way.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
 use candle_core::Device;
 use sha2::{Digest, Sha256};
 
+use super::told::Told;
 use super::{ForecastError, Regridding};
-use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, ValidTime, Variable};
-use crate::ingest::{IngestError, Inventory, Problem, Request};
-use crate::model::{
-    BoundaryNodes, BoundaryWindow, Channel, ChannelLayout, ModelPackage, NodeData, State, StateError, Surroundings,
-};
+use crate::atmos::{LeadTime, Level, ReferenceTime, ValidTime, Variable};
+use crate::ingest::{Inventory, Request};
+use crate::model::{Channel, ChannelLayout, ModelPackage, State, StateError, Surroundings};
 
 /// The states that a forecast starts from.
 #[derive(Debug)]
@@ -31,7 +27,10 @@ pub fn needs(package: &ModelPackage, times: Vec<ValidTime>) -> Request {
 }
 
 /// Channels as they are looked for in files.
-fn fields<'a>(package: &ModelPackage, channels: impl Iterator<Item = &'a Channel>) -> Vec<(Variable, Level)> {
+pub(super) fn fields<'a>(
+    package: &ModelPackage,
+    channels: impl Iterator<Item = &'a Channel>,
+) -> Vec<(Variable, Level)> {
     let by_name = package.manifest().model.inputs_by_name;
     let field = |channel: &Channel| {
         let Variable { name, long_name, units, .. } = &channel.variable;
@@ -42,7 +41,7 @@ fn fields<'a>(package: &ModelPackage, channels: impl Iterator<Item = &'a Channel
 }
 
 /// Forcings that are read; the others are computed.
-fn read(layout: &ChannelLayout) -> impl Iterator<Item = &Channel> {
+pub(super) fn read(layout: &ChannelLayout) -> impl Iterator<Item = &Channel> {
     layout.iter().filter(|channel| channel.formula.is_none())
 }
 
@@ -130,29 +129,16 @@ pub fn read_inputs(
     let mut initial = read_initial_states(package, sources, reference_time, device)?;
     let Some(boundary) = sources.boundary else { return Ok(initial) };
     let (step, start) = (package.time_step(), initial.reference_time);
-    let mut told = Told {
-        package,
-        files: boundary,
-        regridding: &sources.regridding,
-        start,
-        steps: lead_time.seconds() / step.seconds(),
-        digest: InputDigest::continuing(&initial.digest),
-        problems: Vec::new(),
-        stopped: None,
-    };
+    let steps = lead_time.seconds() / step.seconds();
+    let digest = InputDigest::continuing(&initial.digest);
+    let mut told = Told::new(package, (boundary, &sources.regridding), (start, steps), digest);
     let surroundings = &mut initial.surroundings;
     surroundings.forcings = told.forcings(&surroundings.grid);
     surroundings.frame = told.frame(&surroundings.grid);
     if let (Some(nodes), Some(window)) = (package.boundary_nodes().map_err(not_this)?, package.boundary_window()) {
         surroundings.nodes = told.at_nodes(nodes, &window);
     }
-    if let Some(error) = told.stopped {
-        return Err(error);
-    }
-    if !told.problems.is_empty() {
-        return Err(IngestError::new(told.problems).into());
-    }
-    initial.digest = told.digest.finish();
+    initial.digest = told.finish()?.finish();
     Ok(initial)
 }
 
@@ -160,170 +146,9 @@ fn not_this(error: impl ToString) -> ForecastError {
     ForecastError::Input(error.to_string())
 }
 
-/// Numbers of the boundary that are read before all but its own are dropped.
-const MOST_AT_ONCE: usize = 1 << 26;
-
-/// Files that tell a forecast on its way, being read.
-struct Told<'a> {
-    package: &'a ModelPackage,
-    files: &'a Inventory,
-    regridding: &'a Regridding,
-    start: ReferenceTime,
-    steps: i64,
-    digest: InputDigest,
-    problems: Vec<Problem>,
-    /// What is wrong with more than the files.
-    stopped: Option<ForecastError>,
-}
-
-impl Told<'_> {
-    /// When step `n` is valid.
-    fn at(&self, n: i64) -> ValidTime {
-        self.start + LeadTime::from_seconds(n * self.package.time_step().seconds())
-    }
-
-    /// Forcings that are read, at all times that a step may ask for.
-    fn forcings(&mut self, grid: &Arc<Grid>) -> BTreeMap<ValidTime, Vec<f32>> {
-        let wanted = fields(self.package, read(&self.package.channels().forcings));
-        if wanted.is_empty() {
-            return BTreeMap::new();
-        }
-        let (past, future) = self.package.forcing_window();
-        let times: Vec<ValidTime> = (1 - past..=self.steps + future).map(|n| self.at(n)).collect();
-        let request = Request { fields: wanted, times: times.clone(), grid: Some(grid.clone()) };
-        match self.regridding.read(self.files, &request, false) {
-            Ok((stacks, _)) => {
-                stacks.iter().for_each(|values| self.digest.add(values));
-                times.into_iter().zip(stacks).collect()
-            }
-            Err(error) => {
-                self.wrong(error);
-                BTreeMap::new()
-            }
-        }
-    }
-
-    /// The state on the frame at each step; of what is read, only the frame is kept.
-    fn frame(&mut self, grid: &Arc<Grid>) -> BTreeMap<ValidTime, Vec<f32>> {
-        let Some(frame) = self.package.frame(grid) else { return BTreeMap::new() };
-        let times: Vec<ValidTime> = (1..=self.steps).map(|n| self.at(n)).collect();
-        let request = Request { grid: Some(grid.clone()), ..needs(self.package, Vec::new()) };
-        self.each_time(&request, times, self.regridding, |values| frame.cut(values, grid.len()))
-    }
-
-    /// What is told at the boundary's nodes; of what is read, only the nodes are kept.
-    fn at_nodes(&mut self, nodes: Arc<BoundaryNodes>, window: &BoundaryWindow) -> Option<NodeData> {
-        let (grid, points) = self.grid_with(&nodes.boundary)?;
-        let cut = |values: &[f32]| -> Vec<f32> {
-            values
-                .chunks_exact(grid.len())
-                .flat_map(|field| points.iter().map(|&point| field[point as usize]))
-                .collect()
-        };
-        let channels = self.package.channels();
-        let statics = fields(self.package, channels.boundary_statics.iter());
-        let statics = match statics.as_slice() {
-            [] => Vec::new(),
-            _ => {
-                let request = Request { fields: statics, times: vec![self.start.valid()], grid: Some(grid.clone()) };
-                match self.files.read_constants(&request) {
-                    Ok((stacks, _)) => cut(&stacks[0]),
-                    Err(error) => {
-                        self.problems.extend(error.problems);
-                        Vec::new()
-                    }
-                }
-            }
-        };
-        self.digest.add(&statics);
-        let wanted = fields(self.package, read(&channels.boundary));
-        let times: BTreeSet<ValidTime> = match wanted.as_slice() {
-            [] => BTreeSet::new(),
-            _ => (1..=self.steps).flat_map(|n| window.times(self.at(n))).collect(),
-        };
-        let request = Request { fields: wanted, times: Vec::new(), grid: Some(grid.clone()) };
-        // the nodes are points of this grid and of no other
-        let forcings = self.each_time(&request, times.into_iter().collect(), &Regridding::default(), cut);
-        Some(NodeData { nodes, statics, forcings })
-    }
-
-    /// The grid of the files that has a point at every place, and those points.
-    fn grid_with(&mut self, places: &Arc<Grid>) -> Option<(Arc<Grid>, Vec<u32>)> {
-        let mut there = Vec::new();
-        for grid in self.files.grids() {
-            match grid.points_at(places) {
-                Ok(points) => return Some((grid, points)),
-                Err((latitude, longitude)) => {
-                    there.push(format!("{grid}, with no point at {latitude:.4} °N {longitude:.4} °E"));
-                }
-            }
-        }
-        self.problems.push(Problem {
-            file: None,
-            variable: None,
-            found: if there.is_empty() { "no grid".to_owned() } else { there.join("; ") },
-            expected: format!(
-                "a grid with a point at each node of the model's boundary ({places}): give --boundary with the data of the \
-                 model that drives this one"
-            ),
-        });
-        None
-    }
-
-    /// Reads the fields of a request some times at once, and keeps what `keep` makes of each.
-    fn each_time(
-        &mut self,
-        request: &Request,
-        times: Vec<ValidTime>,
-        regridding: &Regridding,
-        keep: impl Fn(&[f32]) -> Vec<f32>,
-    ) -> BTreeMap<ValidTime, Vec<f32>> {
-        let mut kept = BTreeMap::new();
-        let all = Request { times, ..request.clone() };
-        if all.times.is_empty() {
-            return kept;
-        }
-        // what is missing is told at once
-        let grid = all.grid.clone().filter(|_| !regridding.is_asked_for());
-        if let Err(error) = self.files.check(&Request { grid, ..all.clone() }) {
-            self.problems.extend(error.problems);
-            return kept;
-        }
-        let grid = request.grid.as_ref().map_or(1, |grid| grid.len());
-        let at_once = (MOST_AT_ONCE / (request.fields.len() * grid).max(1)).max(1);
-        for times in all.times.chunks(at_once) {
-            let some = Request { times: times.to_vec(), ..request.clone() };
-            match regridding.read(self.files, &some, false) {
-                Ok((stacks, _)) => {
-                    for (time, stack) in times.iter().zip(stacks) {
-                        let values = keep(&stack);
-                        self.digest.add(&values);
-                        kept.insert(*time, values);
-                    }
-                }
-                Err(error) => {
-                    self.wrong(error);
-                    // a grid that does not fit fits at no time
-                    if self.stopped.is_some() {
-                        return kept;
-                    }
-                }
-            }
-        }
-        kept
-    }
-
-    fn wrong(&mut self, error: ForecastError) {
-        match error {
-            ForecastError::Ingest(error) => self.problems.extend(error.problems),
-            other => self.stopped = Some(other),
-        }
-    }
-}
-
 /// SHA-256 of values, as little-endian float32.
 #[derive(Default)]
-struct InputDigest(Sha256);
+pub(super) struct InputDigest(Sha256);
 
 impl InputDigest {
     fn continuing(digest: &str) -> Self {
@@ -332,7 +157,7 @@ impl InputDigest {
         Self(hasher)
     }
 
-    fn add(&mut self, values: &[f32]) {
+    pub(super) fn add(&mut self, values: &[f32]) {
         for values in values.chunks(1024) {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             self.0.update(&bytes);

@@ -7,6 +7,7 @@ mod plausible;
 mod regridding;
 mod rollout;
 mod run;
+mod told;
 mod wind;
 
 pub use error::ForecastError;
