@@ -113,10 +113,11 @@ fn what_an_import_lacks_is_named() {
     }
     let told = format!("graph = {graph:?}");
     refused(import(&artifact, &told), 3, &["where the boundary's nodes lie", "grid_lat_lon.pt", "boundary_statistics"]);
-    // as DMI's builder leaves an artifact whose configuration names both datastores in its own way
+    // as DMI's builder leaves an artifact whose configuration names the second datastore in the branch's way
     let folder = work.path().join("artifact");
     zip::ZipArchive::new(std::fs::File::open(&artifact).unwrap()).unwrap().extract(&folder).unwrap();
-    let config = "datastore: {kind: mdp, config_path: danra.datastore.yaml}\n";
+    let config = "datastore: {kind: mdp, config_path: danra.datastore.yaml}\n\
+                  datastore_boundary: {kind: mdp, config_path: left_out.datastore.yaml}\n";
     std::fs::write(folder.join("configs/config.yaml"), config).unwrap();
     let told = format!("graph = {:?}", ring.join("graph"));
     refused(import(&folder, &told), 3, &["takes a boundary", "boundary_datastore"]);

@@ -77,7 +77,12 @@ impl Config {
     ) -> Result<Option<Datastores>, ImportError> {
         let mut all = Vec::new();
         let several = self.datastores.iter().flat_map(|several| several.values());
-        for selection in self.datastore.iter().chain(several).chain(&self.datastore_boundary) {
+        for selection in self.datastore.iter().chain(several) {
+            all.extend(selection.read(path, problems)?);
+        }
+        // DMI's builder leaves the boundary's configuration out of an artifact
+        let carried = |selection: &&Selection| params.boundary_datastore.is_none() && selection.path(path).exists();
+        if let Some(selection) = self.datastore_boundary.as_ref().filter(carried) {
             all.extend(selection.read(path, problems)?);
         }
         if let Some(path) = &params.boundary_datastore {
@@ -109,13 +114,17 @@ impl Config {
 }
 
 impl Selection {
+    fn path(&self, config: &Path) -> PathBuf {
+        config.parent().unwrap_or(Path::new(".")).join(&self.config_path)
+    }
+
     fn read(&self, config: &Path, problems: &mut Vec<String>) -> Result<Option<Datastore>, ImportError> {
         if self.kind != "mdp" {
             problems.push(format!("config.yaml: datastore of kind {:?}; expected mdp (mllam-data-prep)", self.kind));
             return Ok(None);
         }
         let folder = config.parent().unwrap_or(Path::new("."));
-        let path = folder.join(&self.config_path);
+        let path = self.path(config);
         let statistics_of = self.overload_stats_path.as_ref().map_or(path.clone(), |other| folder.join(other));
         Ok(Some(Datastore { config: read_yaml(&path)?, statistics_of, path }))
     }

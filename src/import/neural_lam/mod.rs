@@ -84,7 +84,7 @@ pub fn import(source: &Source, params: &Params) -> Result<(Draft, Vec<String>), 
         }
         (None, _) if driven => {
             problems.push(
-                "the network takes a boundary, and config.yaml tells no datastore for it; give --params with \
+                "the network takes a boundary, whose datastore the source does not carry; give --params with \
                  boundary_datastore = \"….datastore.yaml\""
                     .to_owned(),
             );
