@@ -24,7 +24,7 @@ pub enum Method {
     Nearest,
     /// Between the four points around, in latitude and longitude: of parallels and meridians directly, of other grids by
     /// the inverse of the bilinear map of their cell (Jones 1999,
-    /// <https://doi.org/10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2>).
+    /// <https://doi.org/10.1175/1520-0493(1999)127%3C2204:FASOCR%3E2.0.CO;2>).
     Bilinear,
     /// The mean over the target's cell, by the areas that it shares with the source's cells (Jones 1999): what the field
     /// adds up to over an area stays the same.
