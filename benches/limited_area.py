@@ -28,12 +28,13 @@ def prepare(args):
     """Stores, artifact, and the datastore and graph as the reference needs them."""
     import artifact
     import networks
+    import shared
 
-    networks.quieten()
+    shared.quieten()
     folder = args.folder
     (folder / "inputs").mkdir(parents=True)
     artifact.GRID.update(nx=args.side, ny=args.side)
-    artifact.TRAINING = artifact.TRAINING[0], 24
+    artifact.TRAINING = shared.TRAINING = shared.TRAINING[0], 24
     for name, store in artifact.stores(*artifact.INPUTS).items():
         store.to_netcdf(folder / "inputs" / f"{name}.nc")
     hierarchical = args.model != "graph_lam"
