@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 export VEJR_TEST_PYTHON="${VEJR_TEST_PYTHON:-$PWD/.venv/bin/python}"
 
 # with GRIB, which is also how everything is built; what is built without it is looked at once
+[ -f .tools/grib/env ] || deploy/grib-tools.sh
 source .tools/grib/env
 echo "== format";        cargo fmt --check
 echo "== lints";         cargo clippy --release --locked --all-targets --quiet --features grib -- -D warnings
