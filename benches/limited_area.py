@@ -58,13 +58,14 @@ def reference(args):
     """In a process of its own: the reference's rollout."""
     import artifact
     import networks
+    import shared
     import numpy as np
     import torch
     from neural_lam.config import NeuralLAMConfig
     from neural_lam.datastore.mdp import MDPDatastore
     from neural_lam.weather_dataset import WeatherDataset
 
-    networks.quieten()
+    shared.quieten()
     torch.set_num_threads(args.threads)
     folder = args.folder
     config = NeuralLAMConfig.from_yaml_file(str(folder / "artifact/configs/config.yaml"))

@@ -124,6 +124,7 @@ fn what_an_import_lacks_is_named() {
     let told = format!("{told}\nboundary_datastore = {:?}", folder.join("configs/driving.datastore.yaml"));
     done(import(&folder, &told));
     std::fs::remove_dir_all(&output).unwrap();
+    refused(import(&folder, &format!("{told}\nn_boundary_points = 4")), 3, &["overwrites no frame; leave it out"]);
     // a graph that is made for another grid
     let told = format!("graph = {:?}", around.join("training/graphs/made_up"));
     refused(import(&artifact, &told), 3, &["mesh level(s)"]);

@@ -25,7 +25,7 @@ from neural_lam.models import GraphLAM, HiLAM
 from neural_lam.weather_dataset import WeatherDataset
 from scipy.spatial import KDTree
 from shared import (
-    STEP_HOURS, TRAINING, datastore_config, inside, quieten, randomise, stores, waves, write_expected, write_netcdf,
+    STEP_HOURS, TRAINING, datastore_config, inside, randomise, stores, waves, write_cases, write_expected, write_netcdf,
     write_yaml, write_zip,
 )  # fmt: skip
 
@@ -349,18 +349,5 @@ def write_case(folder, seed, spacing, margin, forecasts, artifact, **changes):
     (folder / "case.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: all of {', '.join(CASES)}")
-    args = parser.parse_args()
-    quieten()
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)
-    for seed, (name, changes) in enumerate(CASES.items()):
-        if not args.cases or name in args.cases:
-            write_case(args.output.resolve() / name, seed + 11, **changes)
-
-
 if __name__ == "__main__":
-    main()
+    write_cases(__doc__, CASES, write_case, 11)

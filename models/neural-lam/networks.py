@@ -25,7 +25,7 @@ from neural_lam.create_graph import METAINFO_FILENAME, create_graph_from_datasto
 from neural_lam.datastore.base import BaseRegularGridDatastore, CartesianGridShape
 from neural_lam.models import MODELS, ARForecaster, ForecasterModule
 from neural_lam.train_model import build_predictor
-from shared import quieten, randomise
+from shared import randomise, write_cases
 
 GNN_TYPES = ["g2m_gnn_type", "m2g_gnn_type", "mesh_up_gnn_type", "mesh_down_gnn_type"]
 NEW_ARGUMENTS = [*GNN_TYPES, "num_sanity_val_steps", "runs_root", "train_steps_to_log"]  # those that 0.6 did not have
@@ -252,18 +252,5 @@ def write_case(folder, seed, layout="0.7", grid=GRID, clamp=None, **changes):
         (folder / "config.json").write_text(json.dumps(case, indent=1) + "\n")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=pathlib.Path)
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: all of {', '.join(CASES)}")
-    args = parser.parse_args()
-    quieten()
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)
-    for seed, (name, changes) in enumerate(CASES.items()):
-        if not args.cases or name in args.cases:
-            write_case(args.output / name, seed + 1, **changes)
-
-
 if __name__ == "__main__":
-    main()
+    write_cases(__doc__, CASES, write_case, 1)

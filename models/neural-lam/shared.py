@@ -1,8 +1,10 @@
 """What the makers of fixtures share: made-up fields on DANRA's projection, configurations, random weights, files."""
 
+import argparse
 import contextlib
 import logging
 import os
+import pathlib
 import warnings
 import zipfile
 
@@ -256,6 +258,20 @@ def randomise(module, seed):
             if "embedder" in name and isinstance(child, torch.nn.Sequential):
                 for tensor in child[-2].parameters():
                     tensor.mul_(0.01)
+
+
+def write_cases(description, cases, write_case, first_seed):
+    """What a maker of several cases does when it is called: each with a seed of its own, or only those that are named."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=pathlib.Path)
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: all of {', '.join(cases)}")
+    args = parser.parse_args()
+    quieten()
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)
+    for seed, (name, changes) in enumerate(cases.items(), first_seed):
+        if not args.cases or name in args.cases:
+            write_case(args.output.resolve() / name, seed, **changes)
 
 
 def quieten():

@@ -78,13 +78,8 @@ pub fn read_initial_states(
     let (stacks, grid) = regridding.read(sources.init, &needs(package, times.clone()), false)?;
     package.grid().check(&grid).map_err(not_this)?;
     let statics = fields(package, package.channels().statics.iter());
-    let statics = match statics.as_slice() {
-        [] => Vec::new(),
-        _ => {
-            let request = Request { fields: statics, times: vec![reference_time.valid()], grid: Some(grid.clone()) };
-            regridding.read(sources.init, &request, true)?.0.swap_remove(0)
-        }
-    };
+    let request = Request { fields: statics, times: vec![reference_time.valid()], grid: Some(grid.clone()) };
+    let statics = regridding.read(sources.init, &request, true)?.0.swap_remove(0);
     let mut digest = InputDigest::default();
     stacks.iter().for_each(|values| digest.add(values));
     digest.add(&statics);

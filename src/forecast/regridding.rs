@@ -54,7 +54,7 @@ impl Regridding {
         self.default.is_some() || !self.of.is_empty()
     }
 
-    /// What the request asks for, on its grid. With `constant` of fields that belong to all times.
+    /// What the request asks for, on its grid; nothing of no fields. With `constant` fields that belong to all times.
     pub fn read(
         &self,
         files: &Inventory,
@@ -64,10 +64,10 @@ impl Regridding {
         let read = |request: &Request| -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {
             if constant { files.read_constants(request) } else { files.read_stacked(request) }
         };
-        let Some(to) = request.grid.as_ref().filter(|_| self.is_asked_for()) else { return Ok(read(request)?) };
-        if request.fields.is_empty() {
-            return Ok((vec![Vec::new(); request.times.len()], to.clone()));
+        if let ([], Some(grid)) = (request.fields.as_slice(), &request.grid) {
+            return Ok((vec![Vec::new(); request.times.len()], grid.clone()));
         }
+        let Some(to) = request.grid.as_ref().filter(|_| self.is_asked_for()) else { return Ok(read(request)?) };
         let (stacks, from) = read(&Request { grid: None, ..request.clone() })?;
         if from.same_points(to) {
             return Ok((stacks, to.clone()));

@@ -89,20 +89,15 @@ impl<'a> Told<'a> {
                 .collect()
         };
         let channels = self.package.channels();
+        // the nodes are points of this grid and of no other
+        let as_it_is = Regridding::default();
         let statics = fields(self.package, channels.boundary_statics.iter());
-        let statics = match statics.as_slice() {
-            [] => Vec::new(),
-            _ => {
-                let request = Request { fields: statics, times: vec![self.start.valid()], grid: Some(grid.clone()) };
-                match self.files.read_constants(&request) {
-                    Ok((stacks, _)) => cut(&stacks[0]),
-                    Err(error) => {
-                        self.problems.extend(error.problems);
-                        Vec::new()
-                    }
-                }
-            }
-        };
+        let request = Request { fields: statics, times: vec![self.start.valid()], grid: Some(grid.clone()) };
+        let statics = as_it_is.read(self.files, &request, true).map(|(stacks, _)| cut(&stacks[0]));
+        let statics = statics.unwrap_or_else(|error| {
+            self.wrong(error);
+            Vec::new()
+        });
         self.digest.add(&statics);
         let wanted = fields(self.package, read(&channels.boundary));
         let times: BTreeSet<ValidTime> = match wanted.as_slice() {
@@ -110,8 +105,7 @@ impl<'a> Told<'a> {
             _ => (1..=self.steps).flat_map(|n| window.times(self.at(n))).collect(),
         };
         let request = Request { fields: wanted, times: Vec::new(), grid: Some(grid.clone()) };
-        // the nodes are points of this grid and of no other
-        let forcings = self.each_time(&request, times.into_iter().collect(), &Regridding::default(), cut);
+        let forcings = self.each_time(&request, times.into_iter().collect(), &as_it_is, cut);
         Some(NodeData { nodes, statics, forcings })
     }
 

@@ -174,7 +174,7 @@ pub struct SourceFile {
     /// Where it lies, if its path does not say all of it.
     store: Option<Location>,
     /// For people: `NetCDF-4`, `Zarr v2`.
-    pub format: &'static str,
+    pub format: String,
     pub variables: Vec<SourceVariable>,
     /// Data variables that cannot be read, and why.
     pub unread: Vec<(String, String)>,
@@ -200,9 +200,9 @@ impl SourceFile {
     }
 
     fn survey(path: PathBuf, store: Option<Location>, isolation: &Isolation) -> Result<Self, Vec<Problem>> {
-        let mut source = Self { path, store, format: "", variables: Vec::new(), unread: Vec::new() };
+        let mut source = Self { path, store, format: String::new(), variables: Vec::new(), unread: Vec::new() };
         let dataset = source.open(isolation).map_err(|problem| vec![problem])?;
-        source.format = dataset.format;
+        source.format.clone_from(&dataset.format);
         let mut coordinates = Coordinates::new(&dataset);
         let data: Vec<&Array> = dataset.arrays.iter().filter(|array| !coordinates.contains(&array.name)).collect();
         for array in data {

@@ -92,6 +92,12 @@ pub fn import(source: &Source, params: &Params) -> Result<(Draft, Vec<String>), 
         }
         _ => None,
     };
+    if network.dialect == Dialect::Research && params.n_boundary_points.is_some() {
+        problems.push(
+            "--params: n_boundary_points: a network of the research branch overwrites no frame; leave it out"
+                .to_owned(),
+        );
+    }
     // without places of the nodes, their order is the one that graphs are made with
     if boundary.as_ref().is_none_or(|boundary| boundary.nodes.interior.is_none()) {
         datastore.check_node_order(&mut problems);

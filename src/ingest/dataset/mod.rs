@@ -84,7 +84,7 @@ trait Source {
 /// An open file or store.
 pub struct Dataset {
     /// For people: `NetCDF-4`, `Zarr v2`.
-    pub format: &'static str,
+    pub format: String,
     pub attributes: Attributes,
     /// Those of the root group, in the order of the file.
     pub arrays: Vec<Array>,

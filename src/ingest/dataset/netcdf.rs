@@ -27,7 +27,7 @@ pub fn open(path: &Path, format: &'static str) -> Result<Dataset, String> {
         let mut attributes = Attributes::default();
         file.attributes().for_each(|attribute| insert(&mut attributes, &attribute));
         Ok(Dataset {
-            format,
+            format: format.to_owned(),
             attributes,
             arrays: file.variables().map(|variable| describe(&variable)).collect(),
             dimensions: file.dimensions().map(|dimension| dimension_of(&dimension)).collect(),

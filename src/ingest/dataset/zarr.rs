@@ -231,7 +231,14 @@ fn assemble(metadata: Metadata, names: impl FnOnce() -> Result<BTreeSet<String>,
     }
     let format = if metadata.group.is_some() { "Zarr v3" } else { "Zarr v2" };
     let attributes = metadata.attributes()?;
-    Ok(Dataset { format, attributes, arrays, dimensions, groups, source: Box::new(Zarr { arrays: opened }) })
+    Ok(Dataset {
+        format: format.to_owned(),
+        attributes,
+        arrays,
+        dimensions,
+        groups,
+        source: Box::new(Zarr { arrays: opened }),
+    })
 }
 
 fn describe(name: &str, array: &ZarrArray<Storage>) -> Array {

@@ -14,9 +14,13 @@ use crate::ingest::dataset::{Array, Attribute, Attributes, Dimension, ElementTyp
 #[derive(Default)]
 pub struct Cubes {
     grids: BTreeMap<String, Result<Arc<Horizontal>, String>>,
-    /// Quantities in the order of the file.
+    /// Quantities in the order of the file, and where each is among them.
     quantities: Vec<Quantity>,
+    known: BTreeMap<Key, usize>,
 }
+
+/// What the messages of a quantity have in common: name, kind of level, kind of step, grid and units.
+type Key = [String; 5];
 
 /// Messages that differ in member, time and level alone.
 struct Quantity {
@@ -54,30 +58,26 @@ impl Cubes {
     }
 
     pub fn add(&mut self, header: Header, place: Place) {
-        let ending =
-            |header: &Header| vertical(&header.level_type).map_or(header.level_type.clone(), |v| v.ending.to_owned());
-        let key = |header: &Header| {
-            (header.name.clone(), ending(header), header.step_type.clone(), header.grid.clone(), header.units.clone())
-        };
-        let own = key(&header);
-        match self.quantities.iter_mut().find(|quantity| key(&quantity.messages[0].0) == own) {
+        let ending = vertical(&header.level_type).map_or(header.level_type.as_str(), |vertical| vertical.ending);
+        let key = [&header.name, ending, &header.step_type, &header.grid, &header.units].map(str::to_owned);
+        let place_among = *self.known.entry(key).or_insert(self.quantities.len());
+        match self.quantities.get_mut(place_among) {
             Some(quantity) => quantity.messages.push((header, place)),
             None => self.quantities.push(Quantity { messages: vec![(header, place)] }),
         }
     }
 
     pub fn finish(self) -> Made {
-        let mut making = Making::default();
+        let mut made = Made::default();
         let names = names(&self.quantities);
         for (quantity, name) in self.quantities.into_iter().zip(names) {
-            let grid = self.grids.get(&quantity.messages[0].0.grid);
-            match grid {
-                Some(Ok(horizontal)) => making.quantity(quantity, name, horizontal),
-                Some(Err(reason)) => making.unreadable(&quantity, name, reason.clone()),
-                None => {}
+            match self.grids.get(&quantity.messages[0].0.grid) {
+                Some(Ok(horizontal)) => made.quantity(quantity, name, horizontal),
+                Some(Err(reason)) => made.unreadable(&quantity, name, reason.clone()),
+                None => made.unreadable(&quantity, name, "a message without a grid".to_owned()),
             }
         }
-        making.made
+        made
     }
 }
 
@@ -108,34 +108,22 @@ fn names(quantities: &[Quantity]) -> Vec<String> {
         .collect()
 }
 
-struct Making {
-    made: Made,
-}
-
-impl Default for Making {
-    fn default() -> Self {
-        let (arrays, dimensions) = (Vec::new(), Vec::new());
-        Self { made: Made { arrays, dimensions, coordinates: BTreeMap::new(), data: BTreeMap::new() } }
-    }
-}
-
-impl Making {
+impl Made {
     /// A coordinate array along `dimension` (or alone); one with the same numbers is taken again. Its name.
     fn coordinate(&mut self, name: &str, along: Option<&str>, attributes: Attributes, values: Vec<f64>) -> String {
-        let same =
-            |array: &Array| array.attributes == attributes && self.made.coordinates.get(&array.name) == Some(&values);
+        let same = |array: &Array| array.attributes == attributes && self.coordinates.get(&array.name) == Some(&values);
         let of_this_name = |array: &&Array| array.name == name || array.name.starts_with(&format!("{name}_"));
         if along.is_none()
-            && let Some(known) = self.made.arrays.iter().filter(of_this_name).find(|array| same(array))
+            && let Some(known) = self.arrays.iter().filter(of_this_name).find(|array| same(array))
         {
             return known.name.clone();
         }
         let name = self.free_name(name);
         let dimension = Dimension { name: along.unwrap_or(&name).to_owned(), length: values.len() };
         if along.is_none() {
-            self.made.dimensions.push(dimension.clone());
+            self.dimensions.push(dimension.clone());
         }
-        self.made.arrays.push(Array {
+        self.arrays.push(Array {
             name: name.clone(),
             dimensions: vec![dimension],
             kind: ElementType::F64,
@@ -143,21 +131,18 @@ impl Making {
             chunks: None,
             unreadable: None,
         });
-        self.made.coordinates.insert(name.clone(), values);
+        self.coordinates.insert(name.clone(), values);
         name
     }
 
     fn free_name(&self, name: &str) -> String {
-        let taken = |name: &str| self.made.arrays.iter().any(|array| array.name == name);
+        let taken = |name: &str| self.arrays.iter().any(|array| array.name == name);
         let numbered = (2..).map(|n| format!("{name}_{n}"));
         std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
     }
 
     fn quantity(&mut self, quantity: Quantity, name: String, horizontal: &Arc<Horizontal>) {
-        let axes = match Axes::of(&quantity) {
-            Ok(axes) => axes,
-            Err(reason) => return self.unreadable(&quantity, name, reason),
-        };
+        let axes = Axes::of(&quantity);
         let mut fields = BTreeMap::new();
         for (header, place) in &quantity.messages {
             if fields.insert(axes.place(header), place.clone()).is_some() {
@@ -177,7 +162,7 @@ impl Making {
         let mut attributes = describe(header, horizontal);
         named.into_iter().for_each(|(name, value)| attributes.insert(name, Attribute::Text(value)));
         let chunk = |(d, dimension): (usize, &Dimension)| if d < leading { 1 } else { dimension.length };
-        self.made.arrays.push(Array {
+        self.arrays.push(Array {
             name: name.clone(),
             chunks: Some(dimensions.iter().enumerate().map(chunk).collect()),
             dimensions,
@@ -185,7 +170,7 @@ impl Making {
             attributes,
             unreadable: None,
         });
-        self.made.data.insert(name, Data { horizontal: horizontal.clone(), fields });
+        self.data.insert(name, Data { horizontal: horizontal.clone(), fields });
     }
 
     /// Dimensions of a grid, and the attributes of data on it.
@@ -193,17 +178,16 @@ impl Making {
         let mut attributes = Vec::new();
         if horizontal.dimensions.len() == 1 {
             // places: a dimension of their own, with latitudes and longitudes along it
-            let index = (0..horizontal.dimensions[0].length).map(|i| i as f64).collect::<Vec<f64>>();
-            let known = self.made.arrays.iter().find(|array| {
+            let known = self.arrays.iter().find(|array| {
                 array.dimensions.len() == 1
-                    && self.made.coordinates.get(&array.name) == Some(&horizontal.coordinates[0].values)
+                    && self.coordinates.get(&array.name) == Some(&horizontal.coordinates[0].values)
             });
             let dimension = match known {
                 Some(known) => known.dimensions[0].clone(),
                 None => {
                     let name = self.free_name("place");
-                    let dimension = Dimension { name: name.clone(), length: index.len() };
-                    self.made.dimensions.push(dimension.clone());
+                    let dimension = Dimension { name: name.clone(), length: horizontal.dimensions[0].length };
+                    self.dimensions.push(dimension.clone());
                     for coordinate in &horizontal.coordinates {
                         let (attributes, values) = (coordinate.attributes.clone(), coordinate.values.clone());
                         self.coordinate(coordinate.name, Some(&name), attributes, values);
@@ -226,11 +210,11 @@ impl Making {
 
     /// The array that describes a projection.
     fn mapping(&mut self, mapping: &Attributes) -> String {
-        if let Some(known) = self.made.arrays.iter().find(|array| array.attributes == *mapping) {
+        if let Some(known) = self.arrays.iter().find(|array| array.attributes == *mapping) {
             return known.name.clone();
         }
         let name = self.free_name("projection");
-        self.made.arrays.push(Array {
+        self.arrays.push(Array {
             name: name.clone(),
             dimensions: Vec::new(),
             kind: ElementType::F64,
@@ -238,14 +222,14 @@ impl Making {
             chunks: None,
             unreadable: None,
         });
-        self.made.coordinates.insert(name.clone(), vec![0.0]);
+        self.coordinates.insert(name.clone(), vec![0.0]);
         name
     }
 
     /// A quantity of which only its name is told, and why.
     fn unreadable(&mut self, quantity: &Quantity, name: String, reason: String) {
         let dimension = Dimension { name: format!("fields_of_{name}"), length: quantity.messages.len() };
-        self.made.arrays.push(Array {
+        self.arrays.push(Array {
             name,
             dimensions: vec![dimension],
             kind: ElementType::F32,
@@ -267,7 +251,7 @@ struct Axis {
 struct Axes(Vec<Axis>);
 
 impl Axes {
-    fn of(quantity: &Quantity) -> Result<Self, String> {
+    fn of(quantity: &Quantity) -> Self {
         let headers = || quantity.messages.iter().map(|(header, _)| header);
         let mut axes = Vec::new();
         let mut add = |name, pairs: &[(&str, &str)], values: Vec<f64>, of: Box<dyn Fn(&Header) -> f64>| {
@@ -313,7 +297,7 @@ impl Axes {
             }
             _ => {}
         }
-        Ok(Self(axes))
+        Self(axes)
     }
 
     fn place(&self, header: &Header) -> Vec<usize> {

@@ -5,8 +5,8 @@ use eccodes::{GribMessage, KeyGet, Library};
 use crate::atmos::{Attribute as MappingAttribute, Attributes as Mapping, Projection};
 use crate::ingest::dataset::{Attribute, Attributes, Dimension};
 
-/// More points are nobody's.
-const MOST_POINTS: i64 = 1 << 28;
+/// Longer axes are nobody's; a damaged header claims billions.
+const LONGEST_AXIS: i64 = 1 << 20;
 /// A grid whose axes are not told lists its places: of more there would be too many.
 const MOST_PLACES: usize = 1 << 25;
 
@@ -55,7 +55,7 @@ impl Keys<'_> {
 
     fn count(&self, key: &str) -> Result<usize, String> {
         let count = self.get::<i64>(key)?;
-        usize::try_from(count).ok().filter(|_| (1..MOST_POINTS).contains(&count)).ok_or(format!("{key} = {count}"))
+        usize::try_from(count).ok().filter(|_| (1..=LONGEST_AXIS).contains(&count)).ok_or(format!("{key} = {count}"))
     }
 
     /// Some encoders write southern latitudes as more than 270.

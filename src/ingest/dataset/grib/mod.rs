@@ -49,6 +49,26 @@ struct Data {
     fields: BTreeMap<Vec<usize>, Place>,
 }
 
+/// A field as it comes along.
+struct Coming {
+    header: Header,
+    offset: u64,
+    bytes: Arc<[u8]>,
+    /// It is in one message with the field before it.
+    continues: bool,
+}
+
+impl Coming {
+    /// Where its bytes are, by whether the next field is in the same message.
+    fn place(&self, goes_on: bool) -> Place {
+        if self.continues || goes_on {
+            Place::Field(self.bytes.clone())
+        } else {
+            Place::Message { offset: self.offset, length: self.bytes.len() }
+        }
+    }
+}
+
 pub fn open(path: &Path) -> Result<Dataset, String> {
     Library::set_logging(Logging::Silent);
     let file = File::open(path).map_err(|error| format!("no readable file ({error})"))?;
@@ -56,9 +76,7 @@ pub fn open(path: &Path) -> Result<Dataset, String> {
     let messages = GribFile::open(path).and_then(|file| file.multi_field(true).messages());
     let mut cubes = Cubes::default();
     let mut editions = [false; 2];
-    // a field is known to be one of several of a message when the next one begins where it does
-    let mut last: Option<(Header, u64, Arc<[u8]>)> = None;
-    let mut kept: Option<u64> = None;
+    let mut last: Option<Coming> = None;
     let mut number = 0;
     for message in messages.map_err(|error| damaged(0, error))? {
         number += 1;
@@ -71,18 +89,16 @@ pub fn open(path: &Path) -> Result<Dataset, String> {
         editions[usize::from(message.get::<i64>("edition").is_ok_and(|edition| edition == 2))] = true;
         let header = Header::read(&message, number).map_err(|reason| format!("message {number}: {reason}"))?;
         cubes.look_at_grid(&header.grid, &message);
-        if let Some((before, at, bytes)) = last.take() {
-            let one_of_several = at == offset || kept == Some(at);
-            kept = one_of_several.then_some(at);
-            let length = bytes.len();
-            cubes.add(before, if one_of_several { Place::Field(bytes) } else { Place::Message { offset: at, length } });
+        // one message may hold several fields, which begin where it does
+        let continues = last.as_ref().is_some_and(|last| last.offset == offset);
+        if let Some(before) = last.replace(Coming { header, offset, bytes, continues }) {
+            let place = before.place(continues);
+            cubes.add(before.header, place);
         }
-        last = Some((header, offset, bytes));
     }
-    let Some((header, at, bytes)) = last else { return Err("a GRIB file without a message".to_owned()) };
-    let length = bytes.len();
-    let place = if kept == Some(at) { Place::Field(bytes) } else { Place::Message { offset: at, length } };
-    cubes.add(header, place);
+    let Some(field) = last else { return Err("a GRIB file without a message".to_owned()) };
+    let place = field.place(false);
+    cubes.add(field.header, place);
     let format = match editions {
         [true, true] => "GRIB 1 and 2",
         [true, false] => "GRIB 1",
@@ -90,7 +106,7 @@ pub fn open(path: &Path) -> Result<Dataset, String> {
     };
     let made = cubes.finish();
     Ok(Dataset {
-        format,
+        format: format.to_owned(),
         attributes: Attributes::default(),
         arrays: made.arrays,
         dimensions: made.dimensions,
@@ -169,6 +185,7 @@ fn cut(field: &[f32], shape: &[usize], (start, count): (&[usize], &[usize]), blo
 }
 
 /// Arrays of coordinates and of data.
+#[derive(Default)]
 struct Made {
     arrays: Vec<Array>,
     dimensions: Vec<Dimension>,
