@@ -27,4 +27,5 @@ if [ ! -x .venv/bin/python ] || ! cmp -s tests/requirements.txt .venv/requiremen
 fi
 # Ubuntu's package chromium only fetches a snap, which does not start in a container: the browser test says so and skips
 command -v chromium >/dev/null || package chromium || echo "no Chromium could be installed: the browser test will be skipped"
+[ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || package postgresql || echo "no PostgreSQL could be installed: ledgers will be tested in files only"
 command -v cdo >/dev/null || package cdo || echo "no cdo could be installed: regridding will not be compared with it"

@@ -10,7 +10,7 @@ use super::serve::{interrupted, summary};
 use super::{Failure, forecast as forecast_command, isolation, runtime, say};
 use crate::atmos::LeadTime;
 use crate::device::{DeviceRequest, device_name};
-use crate::forecast::{self, RunOptions};
+use crate::forecast::{self, Destination, RunOptions};
 use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
@@ -54,15 +54,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let regridding = forecast::Regridding::parse(&[], &package)?;
     let sources = forecast::Sources { regridding, ..forecast::Sources::new(&init) };
     let initial = forecast::read_inputs(&package, &sources, None, lead_time, &device)?;
-    let options = RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false, true_winds: false };
-    let path = forecast::path_in_store(&package, &forecast::identify(&package, &initial, &options));
+    let options =
+        RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false, true_winds: false, fingerprint: None };
+    let identity = forecast::identify(&package, &initial.digest, initial.reference_time, &options);
+    let path = forecast::path_in_store(&package, &identity);
     let location = path.location(&root);
     let (title, reference) = (&package.manifest().model.title, initial.reference_time);
     say(format!("{title}: {lead_time} from {reference} on {}", device_name(&device)));
     let mut reporter = Reporter::new(false);
-    let outcome = forecast::run(&package, &device, initial, (&location, &options), &runtime, &mut |progress| {
-        reporter.show(progress)
-    });
+    let to = Destination { location: &location, fence: None };
+    let outcome = forecast::run(&package, &device, initial, (to, &options), runtime.handle(), &mut reporter);
     reporter.finish();
     say(forecast_command::summary_text(&outcome?, &location));
 
@@ -71,6 +72,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         allow_public: false,
         store: root.clone(),
         models: vec![summary(&package)],
+        desk: None,
         limits: Limits::default(),
     };
     let usual = SocketAddr::from(([127, 0, 0, 1], 8080));

@@ -18,6 +18,8 @@ pub enum Fault {
     Input = 3,
     Device = 4,
     Storage = 5,
+    /// The analysis that was asked for has not arrived.
+    NotYet = 6,
 }
 
 /// A fault with its message.
@@ -89,7 +91,9 @@ impl From<ForecastError> for Failure {
             ForecastError::Ingest(error) => error.into(),
             ForecastError::Store(error) => error.into(),
             ForecastError::Input(_) => Self::new(Fault::Input, error),
-            ForecastError::Implausible(_) | ForecastError::Compute(_) => Self::new(Fault::Other, error),
+            ForecastError::Implausible(_) | ForecastError::Compute(_) | ForecastError::Stopped(_) => {
+                Self::new(Fault::Other, error)
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{LeadTime, ReferenceTime};
 use crate::device::{DeviceRequest, device_name};
 use crate::dmi;
-use crate::forecast::{self, Regridding, RunOptions, RunSummary, Sources};
+use crate::forecast::{self, Destination, Regridding, RunOptions, RunSummary, Sources};
 use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
@@ -113,10 +113,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         encoding: arguments.encoding,
         overwrite: arguments.overwrite,
         true_winds: arguments.winds == "true",
+        fingerprint: None,
     };
-    let summary = forecast::run(&package, &device, initial, (&location, &options), &runtime, &mut |progress| {
-        reporter.show(progress)
-    });
+    let to = Destination { location: &location, fence: None };
+    let summary = forecast::run(&package, &device, initial, (to, &options), runtime.handle(), &mut reporter);
     reporter.finish();
     let summary = summary?;
     if let Some(scheme) = scheme {

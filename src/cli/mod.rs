@@ -1,5 +1,8 @@
 //! The command line: one file per command.
 
+mod cancel;
+mod client;
+mod configuration;
 mod demo;
 mod dmi_container;
 mod failure;
@@ -7,8 +10,12 @@ mod forecast;
 mod inspect;
 mod models;
 mod progress;
+mod request;
+mod runs;
 mod score;
 mod serve;
+mod watch;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -27,7 +34,7 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 2 configuration; 3 input (file, variable, unit, time); \
-4 device; 5 storage; 1 anything else.";
+4 device; 5 storage; 6 not yet (the analysis has not arrived); 1 anything else.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -37,6 +44,11 @@ enum Command {
     #[command(subcommand)]
     Models(models::Command),
     Serve(serve::Arguments),
+    Worker(worker::Arguments),
+    Request(request::Arguments),
+    Watch(watch::Arguments),
+    Runs(runs::Arguments),
+    Cancel(cancel::Arguments),
     Score(score::Arguments),
     DmiContainer(dmi_container::Arguments),
     /// What reads NetCDF files for another vejr, over standard input and output.
@@ -51,7 +63,8 @@ vejr forecasts with trained machine-learning weather models.
   vejr models list               the models that are here
   vejr inspect FILE…             what a NetCDF file holds
   vejr forecast --help           a forecast of your own
-  vejr serve --help              serve forecasts over gRPC, tiles and a map
+  vejr serve --help              serve forecasts over gRPC, tiles and a map, and compute those that are asked for
+  vejr request --help            ask a server for a forecast
 
 vejr --help lists every command; README.md tells the rest.";
 
@@ -73,6 +86,11 @@ pub fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Models(command) => models::run(command),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Worker(arguments) => worker::run(arguments),
+        Command::Request(arguments) => request::run(arguments),
+        Command::Watch(arguments) => watch::run(arguments),
+        Command::Runs(arguments) => runs::run(arguments),
+        Command::Cancel(arguments) => cancel::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::DmiContainer(arguments) => dmi_container::run(arguments),
     };
@@ -90,7 +108,11 @@ fn start_log(arguments: &Arguments) {
     let level = std::env::var("LOG_LEVEL").unwrap_or_default();
     let filter = match arguments.command {
         Some(Command::DmiContainer(_)) => dmi_container::log_filter(&level).unwrap_or("warn,vejr=info").into(),
-        _ => tracing_subscriber::EnvFilter::try_from_env("VEJR_LOG").unwrap_or_else(|_| "warn".into()),
+        _ => tracing_subscriber::EnvFilter::try_from_env("VEJR_LOG").unwrap_or_else(|_| match arguments.command {
+            // services tell what they do
+            Some(Command::Serve(_) | Command::Worker(_)) => "warn,vejr=info".into(),
+            _ => "warn".into(),
+        }),
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)

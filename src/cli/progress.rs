@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::forecast::Progress;
+use crate::forecast::{Follower, Progress, Stop};
 
 /// Lines are written at most this often where nobody watches a bar.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -41,10 +41,20 @@ impl Reporter {
                     .is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN_LINES && now > last);
                 if due || (progress.step == progress.total && self.last_line.is_none_or(|last| last <= now)) {
                     let Progress { step, total, valid_time, seconds } = progress;
-                    eprintln!("step {step} of {total}, valid {valid_time}, {seconds:.3} s");
+                    // who hears of a step from a server does not hear how long it took
+                    let took = if seconds.is_nan() { String::new() } else { format!(", {seconds:.3} s") };
+                    eprintln!("step {step} of {total}, valid {valid_time}{took}");
                     self.last_line = Some(now);
                 }
             }
+        }
+    }
+
+    /// A line that stays, above the bar.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
         }
     }
 
@@ -52,5 +62,14 @@ impl Reporter {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+impl Follower for Reporter {
+    fn published(&mut self, progress: &Progress) -> Result<(), Stop> {
+        if progress.step > 0 {
+            self.show(progress);
+        }
+        Ok(())
     }
 }

@@ -1,18 +1,17 @@
-//! `vejr serve`: forecasts over gRPC, tiles and a map.
+//! `vejr serve`: forecasts over gRPC, tiles and a map, and the asking for more.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use serde::Deserialize;
 
-use super::models::packages_in;
+use super::configuration::Configuration;
 use super::{Failure, Fault, runtime, say};
+use crate::forecast::{Worker, WorkerEvents};
 use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::serve::{Limits, ModelChannel, ModelSummary, ServeConfig, Server};
 
-/// Serve the forecasts of a store: gRPC, HTTP tiles and a map, on one port.
+/// Serve the forecasts of a store: gRPC, HTTP tiles and a map, on one port; and compute those that are asked for.
 ///
 /// The configuration file says which store; deploy/vejr.toml is an example with every setting.
 ///
@@ -24,61 +23,51 @@ pub struct Arguments {
     config: PathBuf,
 }
 
-/// `vejr.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Configuration {
-    /// Folder or URL of the store.
-    store: String,
-    #[serde(default = "default_listen")]
-    listen: SocketAddr,
-    /// Listen also where other machines can reach it: there is no authentication yet.
-    #[serde(default)]
-    allow_public: bool,
-    /// Folders whose sub-folders are model packages.
-    #[serde(default)]
-    models: Vec<PathBuf>,
-}
-
-fn default_listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 8080))
-}
-
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let path = arguments.config.display();
-    let text = std::fs::read_to_string(&arguments.config).map_err(|error| {
-        Failure::configuration(format!("{path}: {error}; expected a configuration file, see deploy/vejr.toml"))
-    })?;
-    let configuration: Configuration =
-        toml::from_str(&text).map_err(|error| Failure::configuration(format!("{path}: {error}")))?;
-    let mut models = Vec::new();
-    for folder in &configuration.models {
-        models.extend(summaries(folder)?);
+    let configuration = Configuration::read(&arguments.config)?;
+    let packages = configuration.packages()?;
+    let devices = configuration.devices(&[])?;
+    let runtime = runtime()?;
+    let store = Location::parse(&configuration.store)?;
+    if let (Some(folder), true) = (store.local_folder(), configuration.takes_requests()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::new(Fault::Storage, format!("making {}: {error}", folder.display())))?;
     }
+    let desk = runtime.block_on(configuration.desk(&packages))?;
     let config = ServeConfig {
         listen: configuration.listen,
         allow_public: configuration.allow_public,
-        store: Location::parse(&configuration.store)?,
-        models,
+        store,
+        models: packages.iter().map(|package| summary(package)).collect(),
+        desk,
         limits: Limits::default(),
     };
-    let runtime = runtime()?;
     let server = runtime.block_on(Server::bind(config))?;
+    let worker = match devices.is_empty() {
+        true => None,
+        false => {
+            let told = server.step_metrics();
+            let events = WorkerEvents { step: Some(std::sync::Arc::new(told)) };
+            let settings = runtime.block_on(configuration.worker(packages, events))?;
+            Some(Worker::start(&settings, devices, runtime.handle())?)
+        }
+    };
     say(format!(
         "serving {} at http://{}/ (gRPC on the same port); Ctrl-C stops",
         configuration.store,
         server.address()
     ));
-    runtime.block_on(server.run(interrupted()));
+    runtime.block_on(server.run(async {
+        interrupted().await;
+        if let Some(worker) = &worker {
+            worker.stop_soon();
+        }
+    }));
+    if let Some(worker) = worker {
+        worker.drain();
+    }
     say("stopped");
     Ok(())
-}
-
-/// Summaries of the packages in a folder; one that cannot be used is an error, because clients would miss it.
-pub(super) fn summaries(folder: &Path) -> Result<Vec<ModelSummary>, Failure> {
-    let packages =
-        packages_in(folder).map_err(|error| Failure::configuration(format!("{}: {error}", folder.display())))?;
-    packages.into_iter().map(|(_, package)| Ok(summary(&package?))).collect()
 }
 
 pub(super) fn summary(package: &ModelPackage) -> ModelSummary {

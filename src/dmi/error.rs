@@ -53,7 +53,9 @@ impl From<ForecastError> for ContractError {
             ForecastError::Input(problem) => Self::Input(vec![problem]),
             ForecastError::Ingest(error) => error.into(),
             ForecastError::Store(error) => error.into(),
-            error @ (ForecastError::Implausible(_) | ForecastError::Compute(_)) => Self::Failed(error.to_string()),
+            error @ (ForecastError::Implausible(_) | ForecastError::Compute(_) | ForecastError::Stopped(_)) => {
+                Self::Failed(error.to_string())
+            }
         }
     }
 }

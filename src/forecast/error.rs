@@ -1,6 +1,6 @@
 //! What can stop a run.
 
-use super::Implausible;
+use super::{Implausible, Stop};
 use crate::ingest::IngestError;
 use crate::store::StoreError;
 
@@ -22,6 +22,31 @@ pub enum ForecastError {
     Implausible(Vec<Implausible>),
     #[error("computing a step failed: {0}")]
     Compute(#[from] candle_core::Error),
+    #[error("the run was stopped: {}", match .0 { Stop::Draining => "this process ends", Stop::Withdrawn => "it is not this process's any more" })]
+    Stopped(Stop),
+}
+
+impl From<Stop> for ForecastError {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
+    }
+}
+
+impl ForecastError {
+    /// Whether the same may go well later: storage fails and mends, a device runs out of memory; an analysis does not change.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(error) => !matches!(
+                error,
+                StoreError::AlreadyExists { .. }
+                    | StoreError::Invalid { .. }
+                    | StoreError::Unpackable { .. }
+                    | StoreError::Location(_)
+            ),
+            Self::Compute(_) | Self::Stopped(_) => true,
+            Self::Configuration(_) | Self::Ingest(_) | Self::Input(_) | Self::Implausible(_) => false,
+        }
+    }
 }
 
 fn lines(implausible: &[Implausible]) -> String {

@@ -1,19 +1,32 @@
 //! Where the floors below meet: a [`Rollout`] steps a model, a run publishes what it makes.
 
+mod arrivals;
+mod desk;
 mod error;
 mod input;
 mod key;
+mod ledger;
 mod plausible;
 mod regridding;
 mod rollout;
 mod run;
 mod told;
 mod wind;
+mod worker;
 
+pub use arrivals::{Arrivals, ArrivalsError};
+pub use desk::{Asked, Desk, DeskLimits, RequestError};
 pub use error::ForecastError;
 pub use input::{InitialStates, Sources, needs, read_initial_states, read_inputs};
 pub use key::{RunIdentity, RunKey};
+pub use ledger::{
+    Admission, Attempt, Lease, Ledger, LedgerError, NewRun, QueueDepth, RunEvent, RunFault, RunFilter, RunPhase,
+    RunRecord, RunRequest,
+};
 pub use plausible::{Implausible, check_plausible};
 pub use regridding::Regridding;
 pub use rollout::Rollout;
-pub use run::{MOST_STEPS, Progress, RunOptions, RunSummary, identify, path_in_store, run};
+pub use run::{
+    Destination, Follower, MOST_STEPS, Progress, RunOptions, RunSummary, Stop, identify, path_in_store, run,
+};
+pub use worker::{Worker, WorkerEvents, WorkerSettings};

@@ -1,12 +1,11 @@
 //! A run: from initial states to a published forecast.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use serde_json::{Map, Value, json};
-use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
 
 use super::input::InitialStates;
 use super::wind::{WindRotation, true_wind};
@@ -15,10 +14,8 @@ use crate::atmos::{Field, Grid, LeadTime, ReferenceTime, ValidTime, known_variab
 use crate::device::{device_name, peak_resident_bytes};
 use crate::location::Location;
 use crate::model::{ChannelLayout, ModelPackage, State, StateError};
-use crate::store::{Encoding, ForecastPath, ForecastSpec, ForecastWriter, Output, RunState};
+use crate::store::{Encoding, Fence, ForecastPath, ForecastSpec, ForecastWriter, Output, RunState};
 
-/// Steps that wait to be published while the next one is computed.
-const QUEUE: usize = 2;
 /// More steps than any forecast has: ten years of 6-hour steps.
 pub const MOST_STEPS: i64 = 14_600;
 
@@ -32,6 +29,8 @@ pub struct RunOptions {
     pub overwrite: bool,
     /// Publish winds along the axes of a projected grid as winds to east and north.
     pub true_winds: bool,
+    /// What the input's files were like when the run was asked for; then they, and not their contents, say who the run is.
+    pub fingerprint: Option<String>,
 }
 
 /// A step was published.
@@ -42,6 +41,44 @@ pub struct Progress {
     pub valid_time: ValidTime,
     /// Time that computing it took.
     pub seconds: f64,
+}
+
+/// Why a run was stopped between two steps; what is published stays, and the run can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// This process is to end.
+    Draining,
+    /// Nobody wants the run any more, or somebody else has it now.
+    Withdrawn,
+}
+
+/// Who follows a run, and may stop it between two steps.
+pub trait Follower {
+    /// So many steps are there already, the analysis included.
+    fn begins(&mut self, _steps_complete: usize) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// A step is there for readers; 0 is the analysis.
+    fn published(&mut self, progress: &Progress) -> Result<(), Stop>;
+
+    /// Every step is there; what is made of all of them is begun.
+    fn completes(&mut self) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    /// Whether an error ends the run for its readers, too: nobody will try again.
+    fn gives_up(&mut self, _error: &ForecastError) -> bool {
+        true
+    }
+}
+
+/// Where a run is published, and by what right.
+#[derive(Debug)]
+pub struct Destination<'a> {
+    pub location: &'a Location,
+    /// As long as it is open; `None` where nobody gives out turns.
+    pub fence: Option<Fence>,
 }
 
 /// What a run did.
@@ -64,12 +101,18 @@ struct ComputedStep {
     seconds: f64,
 }
 
-/// Who a run is.
-pub fn identify(package: &ModelPackage, initial: &InitialStates, options: &RunOptions) -> RunIdentity {
+/// Who a run is. `input_digest` is that of what was read ([`InitialStates::digest`]), or of the files that will be
+/// ([`crate::forecast::Arrivals`]).
+pub fn identify(
+    package: &ModelPackage,
+    input_digest: &str,
+    reference_time: ReferenceTime,
+    options: &RunOptions,
+) -> RunIdentity {
     RunIdentity {
         model_digest: package.digest().to_owned(),
-        reference_time: initial.reference_time,
-        input_digest: initial.digest.clone(),
+        reference_time,
+        input_digest: options.fingerprint.clone().unwrap_or_else(|| input_digest.to_owned()),
         lead_time: options.lead_time,
         members: 1,
         seed: None,
@@ -89,26 +132,30 @@ pub fn path_in_store(package: &ModelPackage, identity: &RunIdentity) -> Forecast
     }
 }
 
-/// Computes and publishes a forecast at `location`, or what is missing of it.
+/// Computes and publishes a forecast, or what is missing of it.
 ///
-/// The network runs on a thread of its own; a bounded queue lies between it and the store, so that publishing a step
-/// overlaps computing the next one.
+/// The network runs on a thread of its own, so that publishing a step overlaps computing the next one. Calls block;
+/// `runtime` is not one that they are made from.
 pub fn run(
     package: &ModelPackage,
     device: &Device,
     initial: InitialStates,
-    (location, options): (&Location, &RunOptions),
-    runtime: &Runtime,
-    progress: &mut dyn FnMut(&Progress),
+    (to, options): (Destination<'_>, &RunOptions),
+    runtime: &Handle,
+    follower: &mut dyn Follower,
 ) -> Result<RunSummary, ForecastError> {
     let started = Instant::now();
-    let identity = identify(package, &initial, options);
+    let identity = identify(package, &initial.digest, initial.reference_time, options);
     let grid = initial.surroundings.grid.clone();
     let winds = options.true_winds.then(|| WindRotation::new(package.layout(), &grid)).transpose();
     let winds = winds.map_err(ForecastError::Configuration)?;
-    let spec = specify(package, device, &grid, &identity, options);
+    let spec = specify(package, device, &grid, (&identity, &initial.digest), options);
     let total = spec.lead_times.len() - 1;
-    let writer = runtime.block_on(ForecastWriter::create_or_resume(location, spec, options.overwrite))?;
+    let Destination { location, fence } = to;
+    let writer = match fence {
+        Some(fence) => runtime.block_on(ForecastWriter::under_lease(location, spec, fence)),
+        None => runtime.block_on(ForecastWriter::create_or_resume(location, spec, options.overwrite)),
+    }?;
     let mut summary = RunSummary {
         run_key: identity.key(),
         reference_time: initial.reference_time,
@@ -118,12 +165,13 @@ pub fn run(
         step_seconds: 0.0,
         peak_resident_bytes: None,
     };
+    follower.begins(writer.steps_complete())?;
     if writer.manifest().state == RunState::Done {
         return Ok(summary);
     }
     let mut publisher = Publisher { writer, runtime, layout: package.layout(), winds };
     let outcome = (|| {
-        publisher.analysis(&initial, &grid)?;
+        publisher.analysis(&initial, &grid, follower)?;
         let InitialStates { states, surroundings, .. } = initial;
         let history = publisher.history(package, states, (&grid, device))?;
         let model =
@@ -134,12 +182,15 @@ pub fn run(
         publisher.steps(rollout, &grid, total, &mut |step| {
             summary.steps_computed += 1;
             summary.step_seconds += step.seconds;
-            progress(step);
-        })
+            follower.published(step)
+        })?;
+        Ok(follower.completes()?)
     })();
     if let Err(error) = outcome {
-        // the reason is for readers; where even that cannot be written, the error itself says more
-        let _ = runtime.block_on(publisher.writer.fail(error.to_string()));
+        if !matches!(error, ForecastError::Stopped(_)) && follower.gives_up(&error) {
+            // the reason is for readers; where even that cannot be written, the error itself says more
+            let _ = runtime.block_on(publisher.writer.fail(error.to_string()));
+        }
         return Err(error);
     }
     let provenance = Map::from_iter([
@@ -155,7 +206,7 @@ pub fn run(
 /// The way from a state to the store.
 struct Publisher<'a> {
     writer: ForecastWriter,
-    runtime: &'a Runtime,
+    runtime: &'a Handle,
     layout: &'a ChannelLayout,
     winds: Option<WindRotation>,
 }
@@ -181,14 +232,17 @@ impl Publisher<'_> {
     }
 
     /// Lead time 0: the analysis that the run starts from.
-    fn analysis(&mut self, initial: &InitialStates, grid: &Arc<Grid>) -> Result<(), ForecastError> {
-        match initial.states.last() {
-            Some(state) if self.writer.steps_complete() == 0 => {
-                let fields = state.to_fields(self.layout, grid).map_err(state_error)?;
-                self.publish(fields)
-            }
-            _ => Ok(()),
-        }
+    fn analysis(
+        &mut self,
+        initial: &InitialStates,
+        grid: &Arc<Grid>,
+        follower: &mut dyn Follower,
+    ) -> Result<(), ForecastError> {
+        let Some(state) = initial.states.last().filter(|_| self.writer.steps_complete() == 0) else { return Ok(()) };
+        let fields = state.to_fields(self.layout, grid).map_err(state_error)?;
+        self.publish(fields)?;
+        let total = self.writer.manifest().steps_total - 1;
+        Ok(follower.published(&Progress { step: 0, total, valid_time: state.valid_time, seconds: 0.0 })?)
     }
 
     /// The model's input states for the step after the last published one: analyses, then published steps.
@@ -225,11 +279,12 @@ impl Publisher<'_> {
         mut rollout: Rollout<'_>,
         grid: &Arc<Grid>,
         total: usize,
-        progress: &mut dyn FnMut(&Progress),
+        progress: &mut dyn FnMut(&Progress) -> Result<(), Stop>,
     ) -> Result<(), ForecastError> {
         let done = self.writer.steps_complete() - 1;
         let layout = self.layout;
-        let (sender, mut receiver) = mpsc::channel::<Result<ComputedStep, ForecastError>>(QUEUE);
+        // a step is handed over when the one before it is published: what is computed and not published, a crash would lose
+        let (sender, receiver) = mpsc::sync_channel::<Result<ComputedStep, ForecastError>>(0);
         std::thread::scope(|scope| {
             let device_thread = std::thread::Builder::new().name("vejr-device".to_owned());
             let compute = move || {
@@ -237,7 +292,7 @@ impl Publisher<'_> {
                     let step = compute_step(&mut rollout, layout, grid);
                     let failed = step.is_err();
                     // nobody receives any more: publishing has failed
-                    if sender.blocking_send(step).is_err() || failed {
+                    if sender.send(step).is_err() || failed {
                         return;
                     }
                 }
@@ -247,14 +302,14 @@ impl Publisher<'_> {
                 .map_err(|error| ForecastError::Configuration(format!("no thread for the device: {error}")))?;
             let mut publish_all = || {
                 for step in done + 1..=total {
-                    let Some(computed) = receiver.blocking_recv() else {
+                    let Ok(computed) = receiver.recv() else {
                         return Err(ForecastError::Configuration("the device's thread ended early".to_owned()));
                     };
                     let ComputedStep { fields, seconds } = computed?;
                     let valid_time = fields.first().map(Field::valid_time);
                     self.publish(fields)?;
                     if let Some(valid_time) = valid_time {
-                        progress(&Progress { step, total, valid_time, seconds });
+                        progress(&Progress { step, total, valid_time, seconds })?;
                     }
                 }
                 Ok(())
@@ -302,7 +357,7 @@ fn specify(
     package: &ModelPackage,
     device: &Device,
     grid: &Arc<Grid>,
-    identity: &RunIdentity,
+    (identity, input_digest): (&RunIdentity, &str),
     options: &RunOptions,
 ) -> ForecastSpec {
     let steps = options.lead_time.seconds() / package.time_step().seconds();
@@ -324,7 +379,7 @@ fn specify(
             ("model_version", json!(model.version)),
             ("model_digest", json!(identity.model_digest)),
             ("model_licence", json!(model.licence)),
-            ("input_digest", json!(identity.input_digest)),
+            ("input_digest", json!(input_digest)),
             ("run_key", json!(identity.key().as_str())),
             ("seed", Value::Null),
             ("precision", json!(identity.precision)),

@@ -86,9 +86,12 @@ fn counted(response: Response, metrics: &Metrics, route: &'static str, grpc: boo
 
 /// A label from a fixed set: paths are the client's, and must not become any number of time series.
 fn route(path: &str) -> &'static str {
-    const METHODS: [(&str, &str); 7] = [
+    const METHODS: [(&str, &str); 10] = [
         ("/vejr.v1.ForecastService/ListForecasts", "ListForecasts"),
         ("/vejr.v1.ForecastService/GetForecast", "GetForecast"),
+        ("/vejr.v1.ForecastService/RequestForecast", "RequestForecast"),
+        ("/vejr.v1.ForecastService/WatchForecast", "WatchForecast"),
+        ("/vejr.v1.ForecastService/CancelForecast", "CancelForecast"),
         ("/vejr.v1.DataService/GetTile", "GetTile"),
         ("/vejr.v1.DataService/GetField", "GetField"),
         ("/vejr.v1.DataService/GetSeries", "GetSeries"),

@@ -23,6 +23,7 @@ const KEPT_OPEN: u64 = 256;
 pub struct Forecast {
     pub path: ForecastPath,
     pub reader: ForecastReader,
+    manifest: Arc<Manifest>,
 }
 
 impl Forecast {
@@ -36,6 +37,10 @@ impl Forecast {
 
     pub fn manifest(&self) -> &Manifest {
         self.reader.manifest()
+    }
+
+    pub fn shared_manifest(&self) -> Arc<Manifest> {
+        self.manifest.clone()
     }
 }
 
@@ -109,7 +114,8 @@ impl Catalog {
         // concurrent requests wait for the one that opens
         let opened = self.open.try_get_with(path.clone(), async {
             let reader = ForecastReader::open(&path.location(&self.root)).await?;
-            Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader })))
+            let manifest = Arc::new(reader.manifest().clone());
+            Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader, manifest })))
         });
         match opened.await {
             Ok((_, forecast)) => Ok(forecast),

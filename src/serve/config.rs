@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::atmos::LeadTime;
+use crate::forecast::Desk;
 use crate::location::Location;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ServeConfig {
     /// Where to listen for gRPC and HTTP; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -16,6 +17,8 @@ pub struct ServeConfig {
     pub store: Location,
     /// The models that ModelService tells of.
     pub models: Vec<ModelSummary>,
+    /// Where forecasts can be asked for; `None`: the server only tells of those that there are.
+    pub desk: Option<Desk>,
     pub limits: Limits,
 }
 

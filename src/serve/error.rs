@@ -49,6 +49,23 @@ pub enum Error {
     Busy { limit: usize },
     #[error("the request was not answered within {0:?}")]
     Timeout(Duration),
+    /// Too many runs wait.
+    #[error("{what}")]
+    QueueFull { what: String, limit: u64 },
+    #[error("{0}")]
+    RequestIdTaken(String),
+    /// The analysis that was asked for is not there yet.
+    #[error("{0}")]
+    NotYet(String),
+    /// No forecasts can be asked for here.
+    #[error("{0}")]
+    NoRequests(String),
+    /// The ledger fails.
+    #[error("{0}")]
+    Ledger(String),
+    /// Where analyses appear cannot be looked at.
+    #[error("{0}")]
+    Arrivals(String),
     #[error("{0}")]
     Store(Arc<StoreError>),
     #[error("internal error: {0}")]
@@ -58,6 +75,8 @@ pub enum Error {
 /// When a client may come back.
 const RETRY_BUSY: Duration = Duration::from_secs(1);
 const RETRY_STEP: Duration = Duration::from_secs(5);
+const RETRY_QUEUE: Duration = Duration::from_secs(10);
+const RETRY_ANALYSIS: Duration = Duration::from_secs(60);
 
 fn sentence(violations: &[Violation]) -> String {
     violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
@@ -84,6 +103,10 @@ impl Error {
             Self::NotPublished { .. } => (Code::FailedPrecondition, StatusCode::NOT_FOUND),
             Self::TooLarge { .. } => (Code::OutOfRange, StatusCode::UNPROCESSABLE_ENTITY),
             Self::Busy { .. } => (Code::ResourceExhausted, StatusCode::SERVICE_UNAVAILABLE),
+            Self::QueueFull { .. } => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
+            Self::RequestIdTaken(_) => (Code::AlreadyExists, StatusCode::CONFLICT),
+            Self::NotYet(_) | Self::NoRequests(_) => (Code::FailedPrecondition, StatusCode::CONFLICT),
+            Self::Ledger(_) | Self::Arrivals(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Timeout(_) => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT),
             Self::Store(error) => match **error {
                 StoreError::NotFound(_) => (Code::NotFound, StatusCode::NOT_FOUND),
@@ -105,6 +128,8 @@ impl Error {
                 _ => "the store cannot be read now; the server's log says why".to_owned(),
             },
             Self::Internal(_) => "internal error; the server's log says more".to_owned(),
+            Self::Ledger(_) => "the ledger of runs does not answer; the server's log says why".to_owned(),
+            Self::Arrivals(_) => "the analyses cannot be looked for now; the server's log says why".to_owned(),
             other => other.to_string(),
         }
     }
@@ -112,6 +137,8 @@ impl Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { .. } => Some(RETRY_BUSY),
+            Self::QueueFull { .. } => Some(RETRY_QUEUE),
+            Self::NotYet(_) => Some(RETRY_ANALYSIS),
             Self::NotPublished { running: true, .. } => Some(RETRY_STEP),
             _ => None,
         }
@@ -120,6 +147,8 @@ impl Error {
     fn log(&self) {
         match self {
             Self::Store(error) => tracing::error!(%error, "reading the store failed"),
+            Self::Ledger(error) => tracing::error!(%error, "the ledger failed"),
+            Self::Arrivals(error) => tracing::error!(%error, "looking for analyses failed"),
             Self::Internal(error) => tracing::error!(%error, "internal error"),
             _ => {}
         }
@@ -141,6 +170,15 @@ impl From<Error> for Status {
             }
             Error::NotPublished { forecast, .. } => {
                 details.add_precondition_failure_violation("STEP_NOT_PUBLISHED", forecast.as_str(), error.to_string());
+            }
+            Error::QueueFull { limit, .. } => {
+                details.add_quota_failure_violation("queue", format!("{limit} runs that wait"));
+            }
+            Error::NotYet(reason) => {
+                details.add_precondition_failure_violation("ANALYSIS_NOT_ARRIVED", "reference_time", reason.as_str());
+            }
+            Error::NoRequests(reason) => {
+                details.add_precondition_failure_violation("NO_REQUESTS_HERE", "server", reason.as_str());
             }
             Error::Busy { limit } => {
                 details.add_quota_failure_violation("server", format!("{limit} requests at once"));

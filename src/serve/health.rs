@@ -26,13 +26,20 @@ pub fn unknown() -> Health {
 /// Asks the store again and again, and tells the probes and gRPC's health service. Runs until it is dropped.
 pub async fn watch_store(state: Arc<State>, sender: watch::Sender<Health>, reporter: HealthReporter) {
     loop {
-        let health: Health = match tokio::time::timeout(PATIENCE, state.catalog.probe()).await {
+        let probe = async {
+            state.catalog.probe().await?;
+            match &state.desk {
+                Some(desk) => desk.ledger.probe().await.map_err(|error| error.to_string()),
+                None => Ok(()),
+            }
+        };
+        let health: Health = match tokio::time::timeout(PATIENCE, probe).await {
             Ok(result) => result.map_err(Into::into),
-            Err(_) => Err(format!("the store has not answered within {PATIENCE:?}").into()),
+            Err(_) => Err(format!("the store and the ledger have not answered within {PATIENCE:?}").into()),
         };
         if *sender.borrow() != health {
             match &health {
-                Ok(()) => tracing::info!("the store can be read"),
+                Ok(()) => tracing::info!("ready"),
                 Err(reason) => tracing::error!(%reason, "not ready"),
             }
         }

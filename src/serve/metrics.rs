@@ -1,7 +1,8 @@
 //! What a server counts, for Prometheus.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Cheap to clone: handles on shared counters. Each server has its own, so that tests run side by side.
@@ -23,6 +24,11 @@ pub struct Metrics {
     pub cache_misses: IntCounter,
     pub cache_bytes: IntGauge,
     pub store_up: IntGauge,
+    /// By state.
+    pub runs: IntGaugeVec,
+    pub queue_seconds: Gauge,
+    /// Of the workers in this process.
+    pub step_seconds: Histogram,
 }
 
 const LATENCY_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -53,6 +59,12 @@ impl Metrics {
             cache_misses: IntCounter::new("vejr_cache_misses_total", "Blocks of fields read from the store.")?,
             cache_bytes: IntGauge::new("vejr_cache_bytes", "Decoded blocks held in memory.")?,
             store_up: IntGauge::new("vejr_store_up", "1 while the store can be listed, else 0.")?,
+            runs: IntGaugeVec::new(Opts::new("vejr_runs", "Runs in the ledger, by state."), &["state"])?,
+            queue_seconds: Gauge::new("vejr_queue_age_seconds", "Since the oldest waiting run was asked for.")?,
+            step_seconds: Histogram::with_opts(
+                HistogramOpts::new("vejr_step_seconds", "Computing one step, of the workers in this process.")
+                    .buckets(LATENCY_BUCKETS.to_vec()),
+            )?,
             registry,
         };
         let registry = &metrics.registry;
@@ -67,6 +79,9 @@ impl Metrics {
         registry.register(Box::new(metrics.cache_misses.clone()))?;
         registry.register(Box::new(metrics.cache_bytes.clone()))?;
         registry.register(Box::new(metrics.store_up.clone()))?;
+        registry.register(Box::new(metrics.runs.clone()))?;
+        registry.register(Box::new(metrics.queue_seconds.clone()))?;
+        registry.register(Box::new(metrics.step_seconds.clone()))?;
         Ok(metrics)
     }
 

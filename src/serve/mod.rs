@@ -25,12 +25,14 @@ mod health;
 mod http;
 mod metrics;
 mod names;
+mod runs;
 mod select;
 mod series;
 mod server;
 mod state;
 mod styles;
 mod tiles;
+mod watch;
 
 /// The messages and services of `proto/vejr/v1`.
 pub mod v1 {

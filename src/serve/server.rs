@@ -1,11 +1,11 @@
 //! From a configuration to a listening server, and to its end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -13,12 +13,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
+use tower_layer::Layer;
 
 use super::admission::{Door, admit};
 use super::blocks::Blocks;
 use super::catalog::Catalog;
 use super::config::ServeConfig;
 use super::metrics::Metrics;
+use super::runs::Records;
 use super::state::{Shared, State};
 use super::styles::Styles;
 use super::{grpc, health, http};
@@ -52,6 +54,10 @@ pub async fn run(config: ServeConfig, shutdown: impl Future<Output = ()>) -> Res
     Ok(())
 }
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
 /// A server that listens but does not answer yet.
 pub struct Server {
     listener: TcpListener,
@@ -64,7 +70,7 @@ pub struct Server {
 
 impl Server {
     pub async fn bind(config: ServeConfig) -> Result<Self, StartError> {
-        let ServeConfig { listen, allow_public, store, models, limits } = config;
+        let ServeConfig { listen, allow_public, store, models, desk, limits } = config;
         if !listen.ip().is_loopback() && !allow_public {
             return Err(StartError::Public(listen));
         }
@@ -78,6 +84,8 @@ impl Server {
             blocks: Blocks::new(limits.cache_bytes, limits.window_values, metrics.clone()),
             styles: Styles::new(),
             models,
+            desk,
+            records: Records::new(),
             limits,
             metrics,
             health: health_receiver,
@@ -93,6 +101,12 @@ impl Server {
     /// Where it listens; with port 0 in the configuration, the port that was free.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Counts the steps of workers in this process.
+    pub fn step_metrics(&self) -> impl Fn(f64) + Send + Sync + 'static {
+        let seconds = self.state.metrics.step_seconds.clone();
+        move |step| seconds.observe(step)
     }
 
     /// Answers until `shutdown` is ready; then accepts nothing more, tells clients so, and finishes what is at work.
@@ -114,8 +128,8 @@ impl Server {
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 (place, accepted) = accepted => match accepted {
-                    Ok((stream, _)) => {
-                        let connection = serve_connection(stream, router.clone(), stopped.clone());
+                    Ok((stream, peer)) => {
+                        let connection = serve_connection((stream, peer), router.clone(), stopped.clone());
                         let gauge = state.metrics.connections.clone();
                         gauge.inc();
                         connections.spawn(async move {
@@ -143,7 +157,8 @@ impl Server {
 }
 
 /// HTTP/1.1 and HTTP/2 (with prior knowledge, as gRPC clients have it) on one port.
-async fn serve_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn serve_connection((stream, peer): (TcpStream, SocketAddr), router: Router, mut stopped: watch::Receiver<bool>) {
+    let router = Extension(Peer(peer.ip())).layer(router);
     // small answers must not wait for the next one to fill a packet
     let _ = stream.set_nodelay(true);
     let mut builder = Builder::new(TokioExecutor::new());

@@ -9,12 +9,17 @@ use super::catalog::Catalog;
 use super::config::{Limits, ModelSummary};
 use super::health::Health;
 use super::metrics::Metrics;
+use super::runs::Records;
 use super::styles::Styles;
+use crate::forecast::Desk;
 
 pub struct State {
     pub catalog: Catalog,
     pub blocks: Blocks,
     pub styles: Styles,
+    /// Where forecasts are asked for; `None`: they are not.
+    pub desk: Option<Desk>,
+    pub records: Records,
     pub models: Vec<ModelSummary>,
     pub limits: Limits,
     pub metrics: Metrics,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path as FilePath;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -11,17 +12,35 @@ use super::manifest::MANIFEST_FILE;
 use super::{Location, StoreError};
 
 const LOCK_FILE: &str = ".lock";
+/// A manifest is written in milliseconds; a disk that is full of other work may take its time.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Makes the folder and takes its lock, on a local disk. The system releases it when the process ends, however it ends.
 /// On other stores there is nothing to lock: the conditional put of the manifest guards.
 pub(super) fn lock(location: &Location) -> Result<Option<File>, StoreError> {
-    let Some(folder) = location.local_folder() else { return Ok(None) };
+    location.local_folder().map(|folder| lock_folder(location, folder)).transpose()
+}
+
+/// The same, waiting for whoever has it only for as long as writing a manifest takes.
+pub(super) async fn lock_soon(location: &Location) -> Result<Option<File>, StoreError> {
+    let begin = std::time::Instant::now();
+    loop {
+        match lock(location) {
+            Err(StoreError::Busy(_)) if begin.elapsed() < LOCK_PATIENCE => tokio::time::sleep(LOCK_PAUSE).await,
+            other => return other,
+        }
+    }
+}
+
+fn lock_folder(location: &Location, folder: &FilePath) -> Result<File, StoreError> {
     let failed =
         |doing: &str, error: std::io::Error| StoreError::storage(format!("{doing} {}", folder.display()), error);
     std::fs::create_dir_all(folder).map_err(|error| failed("making the folder", error))?;
-    let file = File::create(folder.join(LOCK_FILE)).map_err(|error| failed("making the lock file in", error))?;
+    let options = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK_FILE));
+    let file = options.map_err(|error| failed("making the lock file in", error))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Busy(location.to_string())),
         Err(std::fs::TryLockError::Error(error)) => Err(failed("locking the folder", error)),
     }

@@ -13,6 +13,9 @@ pub enum StoreError {
     AlreadyExists { location: String, found: String },
     #[error("another process is writing {0}; wait for it, or stop it first")]
     Busy(String),
+    /// Its lease ran out; somebody else may write there now.
+    #[error("the right to write {0} has run out")]
+    Fenced(String),
     #[error("{what} is not published: {reason}")]
     NotPublished { what: String, reason: String },
     #[error("{object} is damaged: {reason}; make the forecast again with --overwrite")]

@@ -20,6 +20,7 @@ mod array;
 mod catalog;
 mod claim;
 mod error;
+mod fence;
 mod manifest;
 mod metadata;
 mod packing;
@@ -32,6 +33,7 @@ mod writer;
 
 pub use catalog::{ForecastPath, find_forecasts, list_forecasts};
 pub use error::StoreError;
+pub use fence::{Fence, Moment};
 pub use manifest::{Manifest, RunState, StepRecord};
 pub use reader::ForecastReader;
 pub use spec::{Encoding, ForecastSpec, Output};

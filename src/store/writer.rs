@@ -14,17 +14,27 @@ use super::manifest::{MANIFEST_FILE, Manifest, RunState, StepRecord};
 use super::metadata::{self, Copy};
 use super::reader::ForecastReader;
 use super::spec::ForecastSpec;
-use super::{Location, StoreError, claim, restart, series};
+use super::{Fence, Location, StoreError, claim, restart, series};
 use crate::atmos::Field;
 
 /// Objects that are written at the same time.
 const CONCURRENT_WRITES: usize = 8;
 
+/// By what right a writer writes.
+#[derive(Debug)]
+enum Turn {
+    /// Nobody else's turn is known of: on a local disk the folder is locked as long as the writer lives.
+    Alone,
+    /// Somebody gives out turns, and this one can be lost. The folder is locked only while the manifest is replaced, so that
+    /// whoever comes next need not wait for a process that was stopped.
+    Leased(Fence),
+}
+
 /// The one process that writes a forecast.
 ///
-/// On a local disk it holds a lock, and a second writer is refused. On other stores the manifest is only ever replaced if
-/// it is still this writer's own: whoever goes on with a forecast makes the manifest its own first, and an older writer
-/// that still lives gets [`StoreError::Busy`] when it publishes.
+/// The manifest is only ever replaced if it is still this writer's own: whoever goes on with a forecast makes the manifest
+/// its own first, and an older writer that still lives gets [`StoreError::Busy`] when it publishes. On a local disk, where
+/// nothing can be replaced conditionally, a lock makes it so.
 pub struct ForecastWriter {
     location: Location,
     spec: Arc<ForecastSpec>,
@@ -32,6 +42,9 @@ pub struct ForecastWriter {
     manifest: Manifest,
     /// What the stored manifest must still be when it is replaced, on stores that can tell.
     version: Option<UpdateVersion>,
+    /// The attempt whose manifest is there; `None` where none is.
+    stored: Option<String>,
+    turn: Turn,
     /// Held as long as this writer lives.
     lock: Option<File>,
 }
@@ -44,13 +57,32 @@ impl ForecastWriter {
         spec: ForecastSpec,
         overwrite: bool,
     ) -> Result<Self, StoreError> {
+        Self::open(location, spec, overwrite, Turn::Alone).await
+    }
+
+    /// The same for one of many processes that take turns, as a lease gives them out: as long as the fence is open. A writer
+    /// that another one has followed writes nothing more.
+    pub async fn under_lease(location: &Location, spec: ForecastSpec, fence: Fence) -> Result<Self, StoreError> {
+        Self::open(location, spec, false, Turn::Leased(fence)).await
+    }
+
+    async fn open(location: &Location, spec: ForecastSpec, overwrite: bool, turn: Turn) -> Result<Self, StoreError> {
         spec.validate()?;
         // before the lock file, which would be the first thing of ours there
         claim::refuse_foreign(location).await?;
-        let lock = claim::lock(location)?;
+        let lock = match &turn {
+            Turn::Alone => claim::lock(location)?,
+            Turn::Leased(_) => {
+                // makes the folder, and finds whoever has locked it for good
+                drop(claim::lock_soon(location).await?);
+                None
+            }
+        };
+        let mut stored = None;
         let mut manifest = Manifest::new(&spec);
         let version = match Manifest::read(location).await {
             Ok((found, version)) => {
+                stored = Some(found.as_ref().map_or_else(|_| String::new(), |found| found.attempt.clone()));
                 let resumed = found.as_ref().is_ok_and(|found| found.same_contents(&manifest));
                 if !overwrite && !resumed {
                     let found = match found {
@@ -77,8 +109,9 @@ impl ForecastWriter {
         };
         let arrays = VariableArray::all(location, &spec, Copy::Map)?;
         let spec = Arc::new(spec);
-        let mut writer = Self { location: location.clone(), spec, arrays, manifest, version, lock };
+        let mut writer = Self { location: location.clone(), spec, arrays, manifest, version, stored, turn, lock };
         if writer.manifest.state == RunState::Done {
+            writer.check_turn()?;
             claim::clear(location, Some(restart::FOLDER)).await?;
             return Ok(writer);
         }
@@ -138,8 +171,12 @@ impl ForecastWriter {
         let writes = fields.iter().zip(positions).map(|(field, (output, level))| {
             let array = self.arrays[output].clone();
             let index = ObjectIndex { lead: step, level, band: 0 };
+            let turn = self.check_turn();
             // copied when its turn comes, not all at once
-            async move { array.write(index, field.values().clone().insert_axis(Axis(0))).await }
+            async move {
+                turn?;
+                array.write(index, field.values().clone().insert_axis(Axis(0))).await
+            }
         });
         stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
         let kept = self.spec.keeps_restart();
@@ -150,6 +187,7 @@ impl ForecastWriter {
         self.manifest.steps.push(StepRecord { lead_seconds: self.spec.lead_times[step].seconds(), crc32c });
         self.manifest.steps_complete += 1;
         self.write_manifest().await?;
+        self.check_turn()?;
         if kept && let Some(old) = step.checked_sub(self.spec.restart_states.max(1)) {
             self.delete(&restart::path(old)).await?;
         }
@@ -194,7 +232,9 @@ impl ForecastWriter {
             let reason = format!("{steps_complete} of {steps_total} steps are published so far");
             return Err(StoreError::Invalid { what: "the end of the forecast".to_owned(), reason });
         }
+        self.check_turn()?;
         series::write(&self.location, &self.spec, &self.arrays).await?;
+        self.check_turn()?;
         let mut provenance = provenance;
         for (key, value) in &self.manifest.provenance {
             provenance.entry(key.clone()).or_insert_with(|| value.clone());
@@ -213,6 +253,14 @@ impl ForecastWriter {
         self.manifest.state = RunState::Failed;
         self.manifest.reason = Some(reason);
         self.write_manifest().await
+    }
+
+    /// Fails where somebody else may write by now.
+    fn check_turn(&self) -> Result<(), StoreError> {
+        match &self.turn {
+            Turn::Alone => Ok(()),
+            Turn::Leased(fence) => fence.check(&self.location),
+        }
     }
 
     async fn write_documents(&self, copy: Copy, provenance: &Map<String, Value>) -> Result<(), StoreError> {
@@ -238,10 +286,11 @@ impl ForecastWriter {
         let failed = |error: object_store::Error| StoreError::storage(format!("writing {object}"), error);
         let text =
             serde_json::to_vec_pretty(&self.manifest).map_err(|error| StoreError::storage("writing JSON", error))?;
-        let mode = match (&self.lock, &self.version) {
-            (Some(_), _) => PutMode::Overwrite, // the lock guards it; local disks know no conditional put
-            (None, None) => PutMode::Create,
-            (None, Some(version)) => PutMode::Update(version.clone()),
+        let local = self.location.local_folder().is_some();
+        let mode = match (local, &self.version) {
+            (true, _) => PutMode::Overwrite, // a lock guards it; local disks know no conditional put
+            (false, None) => PutMode::Create,
+            (false, Some(version)) => PutMode::Update(version.clone()),
         };
         let path = Path::from(MANIFEST_FILE);
         let options = PutOptions { mode, ..Default::default() };
@@ -250,6 +299,9 @@ impl ForecastWriter {
         let synced = tokio::task::spawn_blocking(move || location.sync()).await;
         let unsynced = |error: std::io::Error| StoreError::storage(format!("bringing {object} to the disk"), error);
         synced.map_err(std::io::Error::other).flatten().map_err(unsynced)?;
+        self.check_turn()?;
+        let lock = self.lock_manifest().await?;
+        self.check_turn()?;
         let version = match self.location.durable_store().put_opts(&path, PutPayload::from(text), options).await {
             Ok(result) => UpdateVersion { e_tag: result.e_tag, version: result.version },
             // it may be this very manifest: the store did what was asked, its answer was lost, and the request was repeated
@@ -261,8 +313,25 @@ impl ForecastWriter {
             }
             Err(error) => return Err(failed(error)),
         };
+        drop(lock);
         self.version = Some(version);
+        self.stored = Some(self.manifest.attempt.clone());
         Ok(())
+    }
+
+    /// On a local disk, the lock under which the manifest is replaced, where it is not held anyway; after which the stored
+    /// manifest is what this writer thinks it is.
+    async fn lock_manifest(&self) -> Result<Option<File>, StoreError> {
+        if self.lock.is_some() || self.location.local_folder().is_none() {
+            return Ok(None);
+        }
+        let lock = claim::lock_soon(&self.location).await?;
+        let stored = match Manifest::read(&self.location).await {
+            Ok((found, _)) => Some(found.map_or_else(|_| String::new(), |found| found.attempt)),
+            Err(StoreError::NotFound(_)) => None,
+            Err(error) => return Err(error),
+        };
+        if stored == self.stored { Ok(lock) } else { Err(StoreError::Busy(self.location.to_string())) }
     }
 
     async fn delete(&self, path: &Path) -> Result<(), StoreError> {

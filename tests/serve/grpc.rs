@@ -56,7 +56,7 @@ async fn forecasts_are_listed_newest_first_in_pages() {
     let mut names = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = v1::ListForecastsRequest { model: String::new(), page_size: 1, page_token };
+        let request = v1::ListForecastsRequest { page_size: 1, page_token, ..Default::default() };
         let page = client.list_forecasts(request).await.unwrap().into_inner();
         assert_eq!(page.unreachable, ["forecasts/made-up-planet/2001-01-01T1200Z/cc"]);
         names.extend(page.forecasts.into_iter().map(|forecast| forecast.name));
@@ -77,7 +77,7 @@ async fn forecasts_are_listed_newest_first_in_pages() {
     assert_eq!(forecast.variables[0].levels, ["250hPa", "500hPa", "700hPa", "850hPa", "1000hPa"]);
     assert_eq!(forecast.grid.unwrap().latitudes.len(), 48);
 
-    let wrong = v1::ListForecastsRequest { model: String::new(), page_size: -1, page_token: "x".to_owned() };
+    let wrong = v1::ListForecastsRequest { page_size: -1, page_token: "x".to_owned(), ..Default::default() };
     assert_eq!(fields(&client.list_forecasts(wrong).await.unwrap_err()), ["page_size", "page_token"]);
 }
 

@@ -76,7 +76,14 @@ fn config(listen: &str, root: &Location, limits: Limits) -> ServeConfig {
         digest: "sha256:00".to_owned(),
     };
     let models = vec![model(planet::MODEL), model("another-planet")];
-    ServeConfig { listen: listen.parse().unwrap(), allow_public: false, store: root.clone(), models, limits }
+    ServeConfig {
+        listen: listen.parse().unwrap(),
+        allow_public: false,
+        store: root.clone(),
+        models,
+        desk: None,
+        limits,
+    }
 }
 
 /// Waits until a condition holds; what is waited for happens in another task or thread.

@@ -1,13 +1,16 @@
 //! The house's words in proto.
 
+use chrono::{DateTime, Utc};
 use prost_types::{Duration, Timestamp};
 
-use crate::atmos::{Attribute, Axes, Grid, LeadTime, ValidTime};
+use crate::atmos::{Attribute, Axes, Grid, LeadTime, ReferenceTime, ValidTime};
+use crate::forecast::{Attempt, RunFault, RunPhase};
 use crate::serve::catalog::Forecast;
 use crate::serve::error::Violation;
 use crate::serve::names::resource_name;
+use crate::serve::runs::Known;
 use crate::serve::v1;
-use crate::store::{ForecastPath, Manifest, RunState};
+use crate::store::Manifest;
 
 pub fn timestamp(time: ValidTime) -> Timestamp {
     Timestamp { seconds: time.timestamp(), nanos: 0 }
@@ -26,27 +29,96 @@ pub fn lead_time(duration: Option<Duration>) -> Result<LeadTime, Violation> {
     }
 }
 
-pub fn run(path: &ForecastPath, manifest: &Manifest) -> v1::Run {
-    let state = match manifest.state {
-        RunState::Running => v1::RunState::Running,
-        RunState::Done => v1::RunState::Complete,
-        RunState::Failed => v1::RunState::Failed,
-    };
-    v1::Run {
-        forecast: resource_name(path),
-        reference_time: Some(timestamp(manifest.reference_time.valid())),
-        state: state.into(),
-        steps_complete: count(manifest.steps_complete),
-        steps_total: count(manifest.steps_total),
-        failure_reason: manifest.reason.clone().unwrap_or_default(),
+/// A moment of the ledger's.
+pub fn moment(time: DateTime<Utc>) -> Timestamp {
+    Timestamp { seconds: time.timestamp(), nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0) }
+}
+
+/// A reference time from a request.
+pub fn reference_time(field: &'static str, time: Option<Timestamp>) -> Result<Option<ReferenceTime>, Violation> {
+    let Some(Timestamp { seconds, nanos }) = time else { return Ok(None) };
+    match ReferenceTime::from_timestamp(seconds).filter(|_| nanos == 0) {
+        Some(time) => Ok(Some(time)),
+        None => Err(Violation::new(field, "is no time in whole seconds that a calendar has")),
     }
 }
 
-pub fn run_of(forecast: &Forecast) -> v1::Run {
-    run(&forecast.path, forecast.manifest())
+pub fn state(phase: RunPhase) -> v1::RunState {
+    match phase {
+        RunPhase::Queued => v1::RunState::Queued,
+        RunPhase::Running => v1::RunState::Running,
+        RunPhase::Publishing => v1::RunState::Publishing,
+        RunPhase::Done => v1::RunState::Complete,
+        RunPhase::Failed => v1::RunState::Failed,
+        RunPhase::Cancelled => v1::RunState::Cancelled,
+        RunPhase::Expired => v1::RunState::Expired,
+    }
 }
 
-pub fn forecast(path: &ForecastPath, manifest: &Manifest) -> v1::Forecast {
+/// A state from a request.
+pub fn phase(state: v1::RunState) -> Option<RunPhase> {
+    RunPhase::ALL.into_iter().find(|phase| self::state(*phase) == state)
+}
+
+fn fault(fault: RunFault) -> v1::Fault {
+    match fault {
+        RunFault::Configuration => v1::Fault::Configuration,
+        RunFault::Input => v1::Fault::Input,
+        RunFault::Device => v1::Fault::Device,
+        RunFault::Storage => v1::Fault::Storage,
+        RunFault::Other => v1::Fault::Other,
+    }
+}
+
+fn age(reference_time: ReferenceTime) -> Duration {
+    let age = Utc::now() - reference_time.utc();
+    Duration { seconds: age.num_seconds(), nanos: 0 }
+}
+
+pub fn run(known: &Known) -> v1::Run {
+    v1::Run {
+        forecast: resource_name(&known.path),
+        reference_time: Some(timestamp(known.path.reference_time.valid())),
+        state: state(known.phase()).into(),
+        steps_complete: count(known.steps_complete()),
+        steps_total: count(known.steps_total()),
+        failure_reason: known.reason().to_owned(),
+        fault: known.record.as_ref().and_then(|record| record.fault).map_or(v1::Fault::Unspecified, fault).into(),
+        age: Some(age(known.path.reference_time)),
+    }
+}
+
+/// The run that data were read from, as the store has it.
+pub fn run_of(forecast: &Forecast) -> v1::Run {
+    let manifest = Some(forecast.shared_manifest());
+    run(&Known { path: forecast.path.clone(), manifest, record: None })
+}
+
+pub fn forecast(known: &Known, attempts: &[Attempt]) -> v1::Forecast {
+    let attempts = attempts.iter().map(|attempt| v1::Attempt {
+        worker: attempt.holder.clone(),
+        start_time: Some(moment(attempt.started)),
+        end_time: attempt.ended.map(moment),
+        steps: count(attempt.steps),
+        outcome: attempt.outcome.clone(),
+    });
+    let bare = v1::Forecast {
+        name: resource_name(&known.path),
+        model: known.path.model.clone(),
+        run_key: known.path.run_key.clone(),
+        run: Some(run(known)),
+        attempts: attempts.collect(),
+        joined_requests: known.record.as_ref().map_or(0, |record| record.joined),
+        ..Default::default()
+    };
+    match &known.manifest {
+        Some(manifest) => described(bare, manifest),
+        None => bare,
+    }
+}
+
+/// With what the store knows.
+fn described(bare: v1::Forecast, manifest: &Manifest) -> v1::Forecast {
     let leads = || manifest.lead_seconds.iter().map(|&seconds| duration(LeadTime::from_seconds(seconds)));
     let variables = manifest.outputs.iter().map(|output| v1::ForecastVariable {
         name: output.name.clone(),
@@ -60,20 +132,17 @@ pub fn forecast(path: &ForecastPath, manifest: &Manifest) -> v1::Forecast {
         (key.clone(), text)
     });
     // a manifest whose axes make no grid is refused where its data are read
-    let described = match manifest.grid() {
+    let grid = match manifest.grid() {
         Ok(found) => grid(&found),
         Err(error) => v1::Grid { description: error.to_string(), ..Default::default() },
     };
     v1::Forecast {
-        name: resource_name(path),
-        model: path.model.clone(),
-        run_key: path.run_key.clone(),
-        run: Some(run(path, manifest)),
         variables: variables.collect(),
         lead_times: leads().collect(),
         published_lead_times: leads().take(manifest.steps_complete).collect(),
-        grid: Some(described),
+        grid: Some(grid),
         provenance: provenance.collect(),
+        ..bare
     }
 }
 
@@ -99,6 +168,6 @@ pub fn grid(grid: &Grid) -> v1::Grid {
     }
 }
 
-fn count(steps: usize) -> u32 {
+pub fn count(steps: usize) -> u32 {
     u32::try_from(steps).unwrap_or(u32::MAX)
 }

@@ -1,24 +1,22 @@
 //! ForecastService.
 
-use std::cmp::Reverse;
+use std::time::Duration;
 
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{convert, pages};
-use crate::serve::catalog::Entry;
+use crate::forecast::{Asked, RunFilter};
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted, resource_name};
+use crate::serve::runs::Known;
 use crate::serve::select::Violations;
+use crate::serve::server::Peer;
 use crate::serve::state::Shared;
-use crate::serve::v1;
-use crate::store::ForecastPath;
+use crate::serve::{v1, watch};
+use crate::store::{Encoding, ForecastPath};
 
 pub struct Forecasts(pub Shared);
-
-/// Order of the list: newest reference time first, then by name.
-fn rank(path: &ForecastPath) -> impl Ord {
-    (Reverse(path.reference_time), path.model.clone(), path.run_key.clone())
-}
 
 fn page_token(token: &str) -> Result<Option<ForecastPath>, Violation> {
     if token.is_empty() {
@@ -28,8 +26,132 @@ fn page_token(token: &str) -> Result<Option<ForecastPath>, Violation> {
     token.parse().map(Some).map_err(|_| wrong())
 }
 
+fn filter(request: &v1::ListForecastsRequest) -> Result<RunFilter, Error> {
+    let mut violations = Violations::default();
+    let known = request.states.iter().map(|&state| {
+        let state = v1::RunState::try_from(state).ok();
+        state.and_then(convert::phase).ok_or_else(|| Violation::new("states", "has a state that is not known here"))
+    });
+    let phases = violations.take(known.collect::<Result<Vec<_>, _>>());
+    let from = violations.take(convert::reference_time("reference_time_from", request.reference_time_from));
+    let until = violations.take(convert::reference_time("reference_time_until", request.reference_time_until));
+    let (phases, (from, until)) = violations.finish(phases.zip(from.zip(until)))?;
+    Ok(RunFilter { model: request.model.clone(), phases, from, until })
+}
+
+/// What a client asks for.
+fn asked(request: v1::RequestForecastRequest, client: String) -> Result<Asked, Error> {
+    let mut violations = Violations::default();
+    let model = match request.model.strip_prefix("models/") {
+        Some(model) if !model.is_empty() => Ok(model.to_owned()),
+        _ if request.model.is_empty() => Err(Violation::missing("model", "models/{model}")),
+        _ => Err(Violation::new("model", format!("{} is no model; expected models/{{model}}", quoted(&request.model)))),
+    };
+    let model = violations.take(model);
+    let reference_time = violations.take(convert::reference_time("reference_time", request.reference_time));
+    let lead_time = violations.take(convert::lead_time(request.lead_time));
+    let encoding = match v1::Encoding::try_from(request.encoding) {
+        Ok(v1::Encoding::Unspecified | v1::Encoding::Float32) => Ok(Encoding::Float32),
+        Ok(v1::Encoding::Packed) => Ok(Encoding::Packed),
+        Err(_) => Err(Violation::new("encoding", "is not known here")),
+    };
+    let encoding = violations.take(encoding);
+    let start_within = match request.start_within {
+        None => Ok(None),
+        Some(within) => match Duration::try_from(within) {
+            Ok(within) if !within.is_zero() => Ok(Some(within)),
+            _ => Err(Violation::new("start_within", "is not more than nothing")),
+        },
+    };
+    let start_within = violations.take(start_within);
+    let (((model, reference_time), (lead_time, encoding)), start_within) =
+        violations.finish(model.zip(reference_time).zip(lead_time.zip(encoding)).zip(start_within))?;
+    Ok(Asked {
+        model,
+        reference_time,
+        lead_time,
+        encoding,
+        true_winds: request.true_winds,
+        request_id: (!request.request_id.is_empty()).then_some(request.request_id),
+        client,
+        start_within,
+    })
+}
+
+impl Forecasts {
+    fn desk(&self) -> Result<&crate::forecast::Desk, Error> {
+        self.0.desk.as_ref().ok_or_else(|| {
+            Error::NoRequests("no forecasts can be asked for here: the server's configuration has no [runs]".to_owned())
+        })
+    }
+
+    /// What the store has of a run, with what the ledger just said of it.
+    async fn with(&self, record: crate::forecast::RunRecord) -> Result<Known, Error> {
+        self.0.forget(&record.path).await;
+        let known = self.0.known(&ForecastName::Exact(record.path.clone())).await?;
+        Ok(Known { record: Some(record), ..known })
+    }
+}
+
 #[tonic::async_trait]
 impl v1::forecast_service_server::ForecastService for Forecasts {
+    type WatchForecastStream = ReceiverStream<Result<v1::WatchForecastResponse, Status>>;
+
+    async fn request_forecast(
+        &self,
+        request: Request<v1::RequestForecastRequest>,
+    ) -> Result<Response<v1::RequestForecastResponse>, Status> {
+        let desk = self.desk()?;
+        let client = request.extensions().get::<Peer>().map_or("unknown".to_owned(), |peer| peer.0.to_string());
+        let asked = asked(request.into_inner(), client)?;
+        let (record, joined) = desk.request(&asked).await.map_err(Error::from)?;
+        tracing::info!(run = %record.path, client = %asked.client, joined, "asked for");
+        let known = self.with(record).await?;
+        Ok(Response::new(v1::RequestForecastResponse { forecast: Some(convert::forecast(&known, &[])), joined }))
+    }
+
+    async fn watch_forecast(
+        &self,
+        request: Request<v1::WatchForecastRequest>,
+    ) -> Result<Response<Self::WatchForecastStream>, Status> {
+        let v1::WatchForecastRequest { name, resume_token } = request.into_inner();
+        let mut violations = Violations::default();
+        let name = violations.take(ForecastName::from_resource("name", &name));
+        let after = match resume_token.as_str() {
+            "" => Ok(0),
+            token => token.parse::<u32>().map(i64::from).map_err(|_| {
+                Violation::new("resume_token", format!("{} is not a token that a watch gave", quoted(token)))
+            }),
+        };
+        let after = violations.take(after);
+        let (name, after) = violations.finish(name.zip(after))?;
+        let known = self.0.known(&name).await?;
+        Ok(Response::new(watch::start(self.0.clone(), known, after)))
+    }
+
+    async fn cancel_forecast(
+        &self,
+        request: Request<v1::CancelForecastRequest>,
+    ) -> Result<Response<v1::CancelForecastResponse>, Status> {
+        let desk = self.desk()?;
+        let name = ForecastName::from_resource("name", &request.into_inner().name).map_err(Error::from)?;
+        let ForecastName::Exact(path) = name else {
+            let problem = "must name one run: which one is the latest changes";
+            return Err(Error::from(Violation::new("name", problem)).into());
+        };
+        if self.0.record(&path).await?.is_none() {
+            // what was made by `vejr forecast` is nobody's to cancel
+            self.0.known(&ForecastName::Exact(path.clone())).await?;
+            return Err(Error::NoRequests(
+                "this forecast was not asked for here, and cannot be cancelled here".to_owned(),
+            )
+            .into());
+        }
+        let record = desk.ledger.cancel(&path.run_key, "cancelled by a client").await.map_err(Error::from)?;
+        let known = self.with(record).await?;
+        Ok(Response::new(v1::CancelForecastResponse { forecast: Some(convert::forecast(&known, &[])) }))
+    }
+
     async fn list_forecasts(
         &self,
         request: Request<v1::ListForecastsRequest>,
@@ -39,18 +161,14 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
         let size = violations.take(pages::size(request.page_size));
         let token = violations.take(page_token(&request.page_token));
         let (size, token) = violations.finish(size.zip(token))?;
+        let filter = filter(&request)?;
+        let (page, more) = self.0.list(&filter, token.as_ref(), size).await?;
+        let next_page_token = page.last().filter(|_| more).map_or_else(String::new, |last| last.path.to_string());
         let listing = self.0.catalog.list().await?;
-        let of_model = |entry: &&Entry| request.model.is_empty() || entry.path.model == request.model;
-        let after = |entry: &Entry| token.as_ref().is_none_or(|last| rank(&entry.path) > rank(last));
-        let readable = listing.iter().filter(of_model).filter(|entry| entry.manifest.is_ok());
-        let (page, next_page_token) = pages::page(readable, after, size, |entry| entry.path.to_string());
-        let forecasts = page.into_iter().filter_map(|entry| {
-            let manifest = entry.manifest.as_ref().ok()?;
-            Some(convert::forecast(&entry.path, manifest))
-        });
-        let unreachable = listing.iter().filter(of_model).filter(|entry| entry.manifest.is_err());
+        let of_model = listing.iter().filter(|entry| filter.model.is_empty() || entry.path.model == filter.model);
+        let unreachable = of_model.filter(|entry| entry.manifest.is_err());
         Ok(Response::new(v1::ListForecastsResponse {
-            forecasts: forecasts.collect(),
+            forecasts: page.iter().map(|known| convert::forecast(known, &[])).collect(),
             next_page_token,
             unreachable: unreachable.map(|entry| resource_name(&entry.path)).collect(),
         }))
@@ -61,8 +179,8 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
         request: Request<v1::GetForecastRequest>,
     ) -> Result<Response<v1::GetForecastResponse>, Status> {
         let name = ForecastName::from_resource("name", &request.into_inner().name).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?;
-        let forecast = convert::forecast(&forecast.path, forecast.manifest());
-        Ok(Response::new(v1::GetForecastResponse { forecast: Some(forecast) }))
+        let known = self.0.known(&name).await?;
+        let attempts = self.0.attempts(&known).await?;
+        Ok(Response::new(v1::GetForecastResponse { forecast: Some(convert::forecast(&known, &attempts)) }))
     }
 }

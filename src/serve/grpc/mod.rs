@@ -1,6 +1,6 @@
 //! The gRPC services: conversion to and from proto, and nothing else.
 
-mod convert;
+pub mod convert;
 mod data;
 mod field_stream;
 mod forecasts;

@@ -1,0 +1,168 @@
+//! Where forecasts are asked for: a request is checked, its analysis looked for, and the ledger takes it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::arrivals::{Arrivals, ArrivalsError};
+use super::ledger::{Admission, Ledger, LedgerError, NewRun, RunRecord, RunRequest};
+use super::run::{MOST_STEPS, RunOptions, identify, path_in_store};
+use crate::atmos::{LeadTime, ReferenceTime};
+use crate::model::ModelPackage;
+use crate::store::Encoding;
+
+/// What somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub model: String,
+    /// `None`: the newest analysis that is there.
+    pub reference_time: Option<ReferenceTime>,
+    pub lead_time: LeadTime,
+    pub encoding: Encoding,
+    pub true_winds: bool,
+    /// The same name again gets the same answer.
+    pub request_id: Option<String>,
+    /// Who asks.
+    pub client: String,
+    pub start_within: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct DeskLimits {
+    pub admission: Admission,
+    pub lead_time: LeadTime,
+}
+
+/// A request that is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A field of the request, and what is wrong with it.
+    #[error("{field} {problem}")]
+    Invalid { field: &'static str, problem: String },
+    #[error("there is no model {name:?} here; there are: {known}")]
+    UnknownModel { name: String, known: String },
+    #[error("nobody has said where analyses for {0} appear: the configuration has no [[inputs]] for it")]
+    NoInputs(String),
+    #[error(transparent)]
+    Arrivals(#[from] ArrivalsError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The models that can be asked for, where their analyses appear, and the ledger.
+#[derive(Debug)]
+pub struct Desk {
+    pub ledger: Ledger,
+    packages: BTreeMap<String, Arc<ModelPackage>>,
+    arrivals: BTreeMap<String, Arrivals>,
+    limits: DeskLimits,
+}
+
+impl Desk {
+    /// The error names an `[[inputs]]` that cannot be meant.
+    pub fn new(
+        ledger: Ledger,
+        packages: &[Arc<ModelPackage>],
+        arrivals: Vec<Arrivals>,
+        limits: DeskLimits,
+    ) -> Result<Self, String> {
+        let packages: BTreeMap<String, Arc<ModelPackage>> =
+            packages.iter().map(|package| (package.name().to_owned(), package.clone())).collect();
+        let mut known = BTreeMap::new();
+        for one in arrivals {
+            let Some(package) = packages.get(&one.model) else {
+                let names: Vec<&str> = packages.keys().map(String::as_str).collect();
+                return Err(format!("[[inputs]] for {:?}: no such model; there are: {}", one.model, names.join(", ")));
+            };
+            if one.init.is_empty() {
+                return Err(format!("[[inputs]] for {:?}: init is empty", one.model));
+            }
+            match (package.needs_boundary(), one.boundary.is_empty()) {
+                (true, true) => {
+                    return Err(format!(
+                        "[[inputs]] for {:?}: the model covers a limited area; give boundary",
+                        one.model
+                    ));
+                }
+                (false, false) => {
+                    return Err(format!("[[inputs]] for {:?}: the model takes no boundary; leave it out", one.model));
+                }
+                _ => {}
+            }
+            super::Regridding::parse(&one.regrid, package)
+                .map_err(|error| format!("[[inputs]] for {:?}: {error}", one.model))?;
+            let model = one.model.clone();
+            if known.insert(model.clone(), one).is_some() {
+                return Err(format!("[[inputs]] for {model:?} are there twice"));
+            }
+        }
+        Ok(Self { ledger, packages, arrivals: known, limits })
+    }
+
+    /// Takes a request, or says why not. When this returns, the run is on the disk. Whether it was there before stands
+    /// beside it.
+    pub async fn request(&self, asked: &Asked) -> Result<(RunRecord, bool), RequestError> {
+        let package = self.packages.get(&asked.model).ok_or_else(|| RequestError::UnknownModel {
+            name: asked.model.chars().take(64).collect(),
+            known: self.packages.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        let steps = self.check(package, asked)?;
+        let arrivals = self.arrivals.get(&asked.model).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))?;
+        let reference_time = match asked.reference_time {
+            Some(time) => time,
+            None => arrivals.latest().await?,
+        };
+        let fingerprint = arrivals.fingerprint(reference_time).await?;
+        let options = RunOptions {
+            lead_time: asked.lead_time,
+            encoding: asked.encoding,
+            overwrite: false,
+            true_winds: asked.true_winds,
+            fingerprint: Some(fingerprint.clone()),
+        };
+        let identity = identify(package, "", reference_time, &options);
+        let (init, boundary) = arrivals.files(reference_time);
+        let run = NewRun {
+            path: path_in_store(package, &identity),
+            model_digest: package.digest().to_owned(),
+            steps_total: steps + 1,
+            request: RunRequest {
+                lead_time: asked.lead_time,
+                encoding: asked.encoding,
+                true_winds: asked.true_winds,
+                init,
+                boundary,
+                regrid: arrivals.regrid.clone(),
+                trust_units: arrivals.trust_units.clone(),
+                fingerprint,
+            },
+            client: asked.client.clone(),
+            request_id: asked.request_id.clone(),
+            start_within: asked.start_within,
+        };
+        Ok(self.ledger.request(&run, self.limits.admission).await?)
+    }
+
+    /// How many steps are asked for.
+    fn check(&self, package: &ModelPackage, asked: &Asked) -> Result<usize, RequestError> {
+        let invalid = |field, problem: String| Err(RequestError::Invalid { field, problem });
+        let step = package.time_step();
+        let steps = asked.lead_time.seconds() / step.seconds();
+        if asked.lead_time.seconds() % step.seconds() != 0 || !(1..=MOST_STEPS).contains(&steps) {
+            let problem = format!("{} is no multiple of the model's time step, {step}", asked.lead_time);
+            return invalid("lead_time", problem);
+        }
+        if asked.lead_time > self.limits.lead_time {
+            return invalid("lead_time", format!("{} is more than {} here", asked.lead_time, self.limits.lead_time));
+        }
+        let letters = |text: &str| {
+            (1..=128).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte))
+        };
+        if asked.request_id.as_deref().is_some_and(|id| !letters(id)) {
+            let problem = "may have 1 to 128 letters, digits, '.', '_', ':' and '-' only";
+            return invalid("request_id", problem.to_owned());
+        }
+        Ok(usize::try_from(steps).unwrap_or(usize::MAX - 1))
+    }
+}

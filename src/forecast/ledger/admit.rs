@@ -1,0 +1,214 @@
+//! The way in: a request becomes a run, or joins one.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
+
+use super::record::RUN_COLUMNS;
+use super::{Change, Ledger, LedgerError, RunPhase, RunRecord, RunRequest, milliseconds, signed};
+use crate::store::ForecastPath;
+
+/// A run that is asked for.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    pub path: ForecastPath,
+    pub model_digest: String,
+    /// The analysis included.
+    pub steps_total: usize,
+    pub request: RunRequest,
+    /// Who asks.
+    pub client: String,
+    /// A name of the request's own: the same again gets the same answer.
+    pub request_id: Option<String>,
+    /// A run that is not begun by then is not begun any more.
+    pub start_within: Option<std::time::Duration>,
+}
+
+/// Limits on what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// Runs that wait to be begun.
+    pub queue: u64,
+    /// Of these, one client's.
+    pub per_client: u64,
+}
+
+impl Ledger {
+    /// Accepts a run, or joins the one that has the same key: waiting, running or done. One that failed, was cancelled or
+    /// expired is begun again, and goes on from its last published step. Whether it was joined stands beside the run.
+    ///
+    /// When this returns, the run is on the disk.
+    pub async fn request(&self, run: &NewRun, limits: Admission) -> Result<(RunRecord, bool), LedgerError> {
+        // a crowd is refused without waiting until those before it are on the disk
+        let mut entering = Entering::begin(&self.entering, &run.path.run_key);
+        if self.joins(run).await?.is_none() {
+            let row = sqlx::query(WAITING).bind(&run.client).fetch_one(&self.pool).await?;
+            refuse_full(&row, run, limits, entering.others())?;
+        }
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("UPDATE admission SET turn = turn + 1").execute(&mut *transaction).await?;
+        let joined = self.admit(&mut transaction, run, limits).await?;
+        // from here on it counts where it is: never in both places
+        entering.end();
+        transaction.commit().await?;
+        let record = self.run(&run.path.run_key).await?;
+        Ok((record.ok_or_else(|| LedgerError::NotFound(run.path.to_string()))?, joined))
+    }
+
+    async fn admit(
+        &self,
+        transaction: &mut Transaction<'_, Any>,
+        run: &NewRun,
+        limits: Admission,
+    ) -> Result<bool, LedgerError> {
+        let key = &run.path.run_key;
+        if let Some(request_id) = &run.request_id {
+            let before = sqlx::query("SELECT run_key FROM requests WHERE request_id = $1").bind(request_id);
+            if let Some(row) = before.fetch_optional(&mut **transaction).await? {
+                let before: String = row.try_get("run_key")?;
+                if before != *key {
+                    return Err(LedgerError::RequestIdTaken { request_id: request_id.clone(), run_key: before });
+                }
+                return Ok(true);
+            }
+        }
+        let found = sqlx::query("SELECT state FROM runs WHERE run_key = $1").bind(key);
+        let found = found.fetch_optional(&mut **transaction).await?;
+        let phase = found.map(|row| row.try_get::<String, _>("state")).transpose()?;
+        let phase = phase.map(|text| text.parse::<RunPhase>()).transpose();
+        let phase = phase.map_err(|what| LedgerError::Corrupt { run_key: key.clone(), what })?;
+        let joins = phase.is_some_and(|phase| !phase.is_final() || phase == RunPhase::Done);
+        match phase {
+            Some(_) if joins => {
+                let more = sqlx::query("UPDATE runs SET joined = joined + 1 WHERE run_key = $1").bind(key);
+                more.execute(&mut **transaction).await?;
+            }
+            Some(_) => {
+                Self::check(transaction, run, limits).await?;
+                let again = "UPDATE parts SET state = 'queued', not_before = 0, fruitless = 0, lease_until = 0 \
+                             WHERE run_key = $1 AND state <> 'done'";
+                sqlx::query(again).bind(key).execute(&mut **transaction).await?;
+                self.reopen(transaction, run).await?;
+                self.tell(transaction, key, Change::to(RunPhase::Queued, "asked for again")).await?;
+            }
+            None => {
+                Self::check(transaction, run, limits).await?;
+                self.insert(transaction, run).await?;
+                self.tell(transaction, key, Change::to(RunPhase::Queued, "accepted")).await?;
+            }
+        }
+        if let Some(request_id) = &run.request_id {
+            let text = "INSERT INTO requests (request_id, run_key, created) VALUES ($1, $2, {now})";
+            sqlx::query(self.sql(text)).bind(request_id).bind(key).execute(&mut **transaction).await?;
+        }
+        Ok(joins)
+    }
+
+    async fn insert(&self, transaction: &mut Transaction<'_, Any>, run: &NewRun) -> Result<(), LedgerError> {
+        let ForecastPath { model, reference_time, run_key } = &run.path;
+        let text = "INSERT INTO runs (run_key, model, model_digest, reference_time, steps_total, request, client, state, \
+                    fault, reason, joined, events, created, changed, deadline) \
+                    VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', '', '', 0, 0, {now}, {now}, \
+                    CASE WHEN $8 = 0 THEN 0 ELSE {now} + $8 END)";
+        sqlx::query(self.sql(text))
+            .bind(run_key)
+            .bind(model)
+            .bind(&run.model_digest)
+            .bind(reference_time.timestamp())
+            .bind(signed(run.steps_total))
+            .bind(request_text(run))
+            .bind(&run.client)
+            .bind(run.start_within.map_or(0, milliseconds))
+            .execute(&mut **transaction)
+            .await?;
+        let text = "INSERT INTO parts (run_key, part, state, token, holder, lease_until, not_before, fruitless, \
+                    steps_complete) VALUES ($1, 0, 'queued', 0, '', 0, 0, 0, 0)";
+        sqlx::query(text).bind(run_key).execute(&mut **transaction).await?;
+        Ok(())
+    }
+
+    /// A run that ended without a result takes the new request's ways and deadline.
+    async fn reopen(&self, transaction: &mut Transaction<'_, Any>, run: &NewRun) -> Result<(), LedgerError> {
+        let text = "UPDATE runs SET request = $2, client = $3, joined = joined + 1, created = {now}, \
+                    deadline = CASE WHEN $4 = 0 THEN 0 ELSE {now} + $4 END WHERE run_key = $1";
+        sqlx::query(self.sql(text))
+            .bind(&run.path.run_key)
+            .bind(request_text(run))
+            .bind(&run.client)
+            .bind(run.start_within.map_or(0, milliseconds))
+            .execute(&mut **transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// The run that a request would join, without its turn.
+    async fn joins(&self, run: &NewRun) -> Result<Option<RunRecord>, LedgerError> {
+        let text = format!(
+            "SELECT {RUN_COLUMNS} FROM runs WHERE run_key = $1 AND state IN ('queued', 'running', 'publishing', 'done')"
+        );
+        let row = sqlx::query(self.sql(&text)).bind(&run.path.run_key).fetch_optional(&self.pool).await?;
+        row.as_ref().map(RunRecord::of).transpose()
+    }
+
+    async fn check(transaction: &mut Transaction<'_, Any>, run: &NewRun, limits: Admission) -> Result<(), LedgerError> {
+        let row = sqlx::query(WAITING).bind(&run.client).fetch_one(&mut **transaction).await?;
+        refuse_full(&row, run, limits, 0)
+    }
+}
+
+/// The keys of runs that are on their way into the ledger through this process.
+pub(super) type EnteringKeys = Arc<Mutex<BTreeSet<String>>>;
+
+struct Entering<'a> {
+    keys: &'a EnteringKeys,
+    /// `None`: another request for the same run is on its way, or this one has ended.
+    own: Option<String>,
+}
+
+impl<'a> Entering<'a> {
+    fn begin(keys: &'a EnteringKeys, run_key: &str) -> Self {
+        let first = keys.lock().unwrap_or_else(PoisonError::into_inner).insert(run_key.to_owned());
+        Self { keys, own: first.then(|| run_key.to_owned()) }
+    }
+
+    /// Other runs that came before, and are not in the ledger yet.
+    fn others(&self) -> u64 {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        (keys.len() as u64).saturating_sub(1)
+    }
+
+    fn end(&mut self) {
+        if let Some(key) = self.own.take() {
+            self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// How many runs wait, and how many of them are a client's.
+const WAITING: &str = "SELECT COUNT(*) AS waiting, COUNT(CASE WHEN client = $1 THEN 1 END) AS own FROM runs \
+                       WHERE state = 'queued'";
+
+fn refuse_full(row: &AnyRow, run: &NewRun, limits: Admission, entering: u64) -> Result<(), LedgerError> {
+    let waiting: i64 = row.try_get("waiting")?;
+    let own: i64 = row.try_get("own")?;
+    if waiting.unsigned_abs() + entering >= limits.queue {
+        return Err(LedgerError::QueueFull { limit: limits.queue });
+    }
+    if own.unsigned_abs() >= limits.per_client {
+        return Err(LedgerError::ShareFull { client: run.client.clone(), limit: limits.per_client });
+    }
+    Ok(())
+}
+
+fn request_text(run: &NewRun) -> String {
+    // a structure of texts and numbers is always JSON
+    serde_json::to_string(&run.request).unwrap_or_default()
+}
