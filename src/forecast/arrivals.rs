@@ -66,15 +66,11 @@ impl PathPattern {
         let wrong = |reason: &str| ArrivalsError::Pattern { pattern: text.to_owned(), reason: reason.to_owned() };
         let pattern = Self(text.to_owned());
         let unknown = "only {reference_time} and {reference_time:FORMAT} can stand in braces";
-        for (_, format, rest) in pattern.pieces() {
-            if format.is_some_and(|format| format.contains('{')) || rest.contains('}') {
-                return Err(wrong(unknown));
-            }
-        }
-        if text.replace(PLACEHOLDER, "").contains('{') {
+        let braces = |text: &str| text.contains(['{', '}']);
+        if pattern.pieces().iter().any(|(before, format)| braces(before) || format.is_some_and(braces)) {
             return Err(wrong(unknown));
         }
-        if pattern.pieces().iter().any(|(_, format, _)| format.is_some_and(|format| !is_time_format(format))) {
+        if pattern.pieces().iter().any(|(_, format)| format.is_some_and(|format| !is_time_format(format))) {
             return Err(wrong("a format has year, month, day and hour, such as %Y%m%d%H"));
         }
         Ok(pattern)
@@ -85,17 +81,17 @@ impl PathPattern {
         Self(path.to_owned())
     }
 
-    /// Text, format of the time that follows it, and the rest; the last has no time.
-    fn pieces(&self) -> Vec<(&str, Option<&str>, &str)> {
+    /// Texts, and the format of the time that follows each; none follows the last.
+    fn pieces(&self) -> Vec<(&str, Option<&str>)> {
         let mut pieces = Vec::new();
         let mut rest = self.0.as_str();
         while let Some((before, after)) = rest.split_once(PLACEHOLDER) {
             let Some((inside, after)) = after.split_once('}') else { break };
             let format = if inside.is_empty() { USUAL_FORMAT } else { inside.strip_prefix(':').unwrap_or("{") };
-            pieces.push((before, Some(format), after.split(PLACEHOLDER).next().unwrap_or_default()));
+            pieces.push((before, Some(format)));
             rest = after;
         }
-        pieces.push((rest, None, ""));
+        pieces.push((rest, None));
         pieces
     }
 
@@ -105,7 +101,7 @@ impl PathPattern {
 
     /// The path of an analysis.
     pub fn at(&self, reference_time: ReferenceTime) -> String {
-        let piece = |(before, format, _): (&str, Option<&str>, &str)| match format {
+        let piece = |(before, format): (&str, Option<&str>)| match format {
             Some(format) => format!("{before}{}", reference_time.utc().format(format)),
             None => before.to_owned(),
         };
@@ -131,7 +127,7 @@ impl PathPattern {
     /// The time for which a name is what the pattern gives.
     fn time_in(&self, name: &str) -> Option<ReferenceTime> {
         let pieces = self.pieces();
-        let (before, format, _) = pieces.first()?;
+        let (before, format) = pieces.first()?;
         let rest = name.strip_prefix(before)?;
         // chrono reads no time of day without minutes
         let (format, minutes) = match format.as_ref()?.contains("%M") {

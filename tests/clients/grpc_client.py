@@ -20,7 +20,13 @@ from grpc_tools import protoc
 
 MODEL = "made-up-planet"
 METHODS = {
-    "vejr.v1.ForecastService": ["ListForecasts", "GetForecast"],
+    "vejr.v1.ForecastService": [
+        "RequestForecast",
+        "WatchForecast",
+        "CancelForecast",
+        "ListForecasts",
+        "GetForecast",
+    ],
     "vejr.v1.DataService": ["GetTile", "GetField", "GetSeries"],
     "vejr.v1.ModelService": ["ListModels", "GetModel"],
 }
