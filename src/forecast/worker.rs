@@ -143,7 +143,7 @@ impl Bench {
         keeper.abort();
         let told = match outcome {
             Ok(steps) => self.patiently(&fence, || self.settings.ledger.finish(lease, steps)),
-            Err(ForecastError::Stopped(Stop::Withdrawn)) => Ok(()),
+            Err(ForecastError::Stopped(Stop::Withdrawn)) => Err(LedgerError::LeaseLost),
             Err(ForecastError::Stopped(Stop::Draining)) => {
                 let reason = "its worker was told to end";
                 self.patiently(&fence, || self.settings.ledger.give_back(lease, Duration::ZERO, reason))
