@@ -115,7 +115,7 @@ pub struct RunRequest {
     pub boundary: Vec<String>,
     pub regrid: Vec<String>,
     pub trust_units: Vec<String>,
-    /// What the files were like when the run was asked for ([`crate::forecast::Inputs`]).
+    /// What the files were like when the run was asked for ([`crate::forecast::Arrivals::fingerprint`]).
     pub fingerprint: String,
 }
 
