@@ -76,11 +76,6 @@ impl PathPattern {
         Ok(pattern)
     }
 
-    /// A path as it is, whatever stands in it.
-    pub(super) fn literal(path: &str) -> Self {
-        Self(path.to_owned())
-    }
-
     /// Texts, and the format of the time that follows each; none follows the last.
     fn pieces(&self) -> Vec<(&str, Option<&str>)> {
         let mut pieces = Vec::new();
@@ -173,30 +168,10 @@ impl Arrivals {
         (at(&self.init), at(&self.boundary))
     }
 
-    /// What the files of an analysis are like now, as a digest of their names, sizes, times and entity tags: it changes when
-    /// one of them is replaced. [`ArrivalsError::NotYet`] names all that are missing.
+    /// What the files of an analysis are like now ([`fingerprint`]).
     pub async fn fingerprint(&self, reference_time: ReferenceTime) -> Result<String, ArrivalsError> {
         let (init, boundary) = self.files(reference_time);
-        let mut hasher = Sha256::new();
-        let mut missing = Vec::new();
-        for (role, path) in init.iter().map(|path| ("init", path)).chain(boundary.iter().map(|path| ("boundary", path)))
-        {
-            let objects = objects_at(path).await?;
-            if objects.is_empty() {
-                missing.push(path.clone());
-            }
-            for ObjectMeta { location, last_modified, size, e_tag, .. } in objects {
-                let tag = e_tag.unwrap_or_default();
-                hasher.update(format!("{role}\t{path}\t{location}\t{size}\t{last_modified:?}\t{tag}\n"));
-            }
-        }
-        for ways in [&self.regrid, &self.trust_units] {
-            hasher.update(format!("{ways:?}\n"));
-        }
-        match missing.is_empty() {
-            true => Ok(hex::encode(hasher.finalize())),
-            false => Err(ArrivalsError::NotYet { reference_time, missing }),
-        }
+        fingerprint(reference_time, (&init, &boundary), (&self.regrid, &self.trust_units)).await
     }
 
     /// The newest analysis all of whose files are there.
@@ -212,6 +187,34 @@ impl Arrivals {
             }
         }
         Err(ArrivalsError::NoneYet(pattern.to_string()))
+    }
+}
+
+/// What files with initial states and for the boundary are like now, and how they are to be read: a digest of names, sizes,
+/// times and entity tags, which changes when one of them is replaced. [`ArrivalsError::NotYet`] names all that are missing.
+pub async fn fingerprint(
+    reference_time: ReferenceTime,
+    (init, boundary): (&[String], &[String]),
+    (regrid, trust_units): (&[String], &[String]),
+) -> Result<String, ArrivalsError> {
+    let mut hasher = Sha256::new();
+    let mut missing = Vec::new();
+    for (role, path) in init.iter().map(|path| ("init", path)).chain(boundary.iter().map(|path| ("boundary", path))) {
+        let objects = objects_at(path).await?;
+        if objects.is_empty() {
+            missing.push(path.clone());
+        }
+        for ObjectMeta { location, last_modified, size, e_tag, .. } in objects {
+            let tag = e_tag.unwrap_or_default();
+            hasher.update(format!("{role}\t{path}\t{location}\t{size}\t{last_modified:?}\t{tag}\n"));
+        }
+    }
+    for ways in [regrid, trust_units] {
+        hasher.update(format!("{ways:?}\n"));
+    }
+    match missing.is_empty() {
+        true => Ok(hex::encode(hasher.finalize())),
+        false => Err(ArrivalsError::NotYet { reference_time, missing }),
     }
 }
 

@@ -41,6 +41,7 @@ impl ForecastError {
                 StoreError::AlreadyExists { .. }
                     | StoreError::Invalid { .. }
                     | StoreError::Unpackable { .. }
+                    | StoreError::Corrupt { .. }
                     | StoreError::Location(_)
             ),
             Self::Compute(_) | Self::Stopped(_) => true,

@@ -20,8 +20,8 @@ pub use error::ForecastError;
 pub use input::{InitialStates, Sources, needs, read_initial_states, read_inputs};
 pub use key::{RunIdentity, RunKey};
 pub use ledger::{
-    Admission, Attempt, Lease, Ledger, LedgerError, NewRun, QueueDepth, RunEvent, RunFault, RunFilter, RunPhase,
-    RunRecord, RunRequest,
+    Admission, Attempt, EventKind, Lease, Ledger, LedgerError, NewRun, QueueDepth, RunEvent, RunFault, RunFilter,
+    RunPhase, RunRecord, RunRequest,
 };
 pub use plausible::{Implausible, check_plausible};
 pub use regridding::Regridding;

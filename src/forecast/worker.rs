@@ -12,7 +12,7 @@ use std::time::Duration;
 use candle_core::Device;
 use tokio::runtime::Handle;
 
-use super::arrivals::{Arrivals, PathPattern};
+use super::arrivals::{ArrivalsError, fingerprint};
 use super::ledger::{Lease, Ledger, LedgerError, RunFault};
 use super::{
     Destination, Follower, ForecastError, Progress, Regridding, RunOptions, Sources, Stop, path_in_store, read_inputs,
@@ -137,6 +137,17 @@ impl Bench {
         tracing::info!(run = %path, token = lease.token, "begins");
         let fence = Fence::default();
         fence.open(since, self.settings.lease);
+        if lease.fruitless > MOST_FRUITLESS {
+            let reason = format!(
+                "{MOST_FRUITLESS} workers took it and were not heard of any more before they published a step; their logs may \
+                 say why"
+            );
+            tracing::error!(run = %path, %reason, "given up");
+            if let Err(error) = self.patiently(&fence, || self.settings.ledger.fail(lease, RunFault::Other, &reason)) {
+                tracing::warn!(run = %path, %error, "the ledger could not be told; the lease will run out");
+            }
+            return;
+        }
         let keeper =
             self.runtime.spawn(keep(self.settings.ledger.clone(), lease.clone(), self.settings.lease, fence.clone()));
         let outcome = self.compute(lease, &fence);
@@ -233,22 +244,18 @@ impl Bench {
     /// The analysis must be the one that was there when the run was asked for.
     fn check_unchanged(&self, lease: &Lease) -> Result<(), ForecastError> {
         let request = &lease.run.request;
-        let patterns = |files: &[String]| files.iter().map(|file| PathPattern::literal(file)).collect();
-        let arrivals = Arrivals {
-            model: lease.run.path.model.clone(),
-            init: patterns(&request.init),
-            boundary: patterns(&request.boundary),
-            regrid: request.regrid.clone(),
-            trust_units: request.trust_units.clone(),
-        };
-        let found = self.runtime.block_on(arrivals.fingerprint(lease.run.path.reference_time));
+        let found = self.runtime.block_on(fingerprint(
+            lease.run.path.reference_time,
+            (&request.init, &request.boundary),
+            (&request.regrid, &request.trust_units),
+        ));
         match found {
             Ok(found) if found == request.fingerprint => Ok(()),
             Ok(_) => Err(ForecastError::Input(
                 "the analysis was replaced after the run was asked for; ask again for a forecast from the new one"
                     .to_owned(),
             )),
-            Err(super::ArrivalsError::NotYet { missing, .. }) => Err(ForecastError::Input(format!(
+            Err(ArrivalsError::NotYet { missing, .. }) => Err(ForecastError::Input(format!(
                 "the analysis is gone: there is no {}; do all workers see the same files?",
                 missing.join(", no ")
             ))),

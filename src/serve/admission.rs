@@ -22,12 +22,14 @@ use super::state::Shared;
 pub struct Door {
     state: Shared,
     places: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
 }
 
 impl Door {
     pub fn new(state: Shared) -> Self {
         let places = Arc::new(Semaphore::new(state.limits.requests));
-        Self { state, places }
+        let watchers = Arc::new(Semaphore::new(state.limits.watchers));
+        Self { state, places, watchers }
     }
 }
 
@@ -39,16 +41,19 @@ pub async fn admit(Extract(door): Extract<Door>, request: Request, next: Next) -
     let begin = Instant::now();
     let metrics = &door.state.metrics;
     let limits = &door.state.limits;
-    let place = match route {
+    let room = match route {
         "probe" | "grpc.health" => None,
-        _ => match door.places.clone().try_acquire_owned() {
-            Ok(permit) => Some(Place::taken(permit, metrics.clone())),
-            Err(_) => {
-                metrics.requests_refused.inc();
-                let response = refusal(Error::Busy { limit: limits.requests }, grpc);
-                return counted(response, metrics, route, grpc, begin);
-            }
-        },
+        // who watches does so for hours, and must keep nobody else out
+        "WatchForecast" => Some((&door.watchers, limits.watchers)),
+        _ => Some((&door.places, limits.requests)),
+    };
+    let place = match room.map(|(places, limit)| (places.clone().try_acquire_owned(), limit)) {
+        None => None,
+        Some((Ok(permit), _)) => Some(Place::taken(permit, metrics.clone())),
+        Some((Err(_), limit)) => {
+            metrics.requests_refused.inc();
+            return counted(refusal(Error::Busy { limit }, grpc), metrics, route, grpc, begin);
+        }
     };
     // gRPC's health Watch has an answer that begins at once; its stream may last.
     let answer = tokio::time::timeout(limits.request_timeout, next.run(request)).await;

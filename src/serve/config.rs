@@ -29,6 +29,8 @@ pub struct Limits {
     pub connections: usize,
     /// Requests at work at once; a further one is refused at once.
     pub requests: usize,
+    /// Runs that are watched at once; a further one is refused at once.
+    pub watchers: usize,
     /// From the whole request to the first byte of the answer.
     pub request_timeout: Duration,
     /// A client that reads nothing of a stream for so long is cut off.
@@ -44,6 +46,7 @@ impl Default for Limits {
         Self {
             connections: 1024,
             requests: 256,
+            watchers: 1024,
             request_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
             cache_bytes: 256 << 20,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use vejr::forecast::Ledger;
 use vejr::serve::v1;
 
 use crate::postgres::Postgres;
@@ -105,6 +106,39 @@ async fn a_worker_that_is_told_to_end_gives_its_run_back() {
     let attempts = run_of(&site, &name).await.attempts;
     assert_eq!(attempts.len(), 2);
     assert_eq!(attempts.iter().map(|attempt| attempt.steps).sum::<u32>(), 41, "each step once: {attempts:?}");
+}
+
+/// What ends every worker that takes it is not taken for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ends_its_workers_is_given_up() {
+    let site = Site::new(None, "devices = []");
+    let _server = site.start("serve");
+    let answer = site.client().request_forecast(site::request(TIMES[0], 4)).await.unwrap().into_inner();
+    let name = answer.forecast.unwrap().name;
+    let ledger = Ledger::open(&format!("sqlite:{}", site.path("ledger.sqlite").display())).await.unwrap();
+    let key = name.rsplit('/').next().unwrap();
+    let digests = [ledger.run(key).await.unwrap().unwrap().model_digest];
+    for _ in 0..12 {
+        site::until("it can be taken", 10, async || {
+            ledger.claim("short-lived", &digests, Duration::ZERO).await.unwrap().is_some()
+        })
+        .await;
+    }
+    let _worker = site.start("worker");
+    let mut last = v1::Run::default();
+    site::until("it is given up", 30, async || {
+        last = run_of(&site, &name).await.run.unwrap();
+        last.state() == v1::RunState::Failed
+    })
+    .await;
+    assert!(last.failure_reason.contains("not heard of"), "{last:?}");
+    assert_eq!(last.steps_complete, 0);
+    // asked for again, it is tried again
+    site.client().request_forecast(site::request(TIMES[0], 4)).await.unwrap();
+    site::until("it is computed", 30, async || {
+        run_of(&site, &name).await.run.unwrap().state() == v1::RunState::Complete
+    })
+    .await;
 }
 
 /// Two servers with workers of their own, one ledger: each run is computed once.

@@ -232,3 +232,31 @@ async fn health_follows_the_store() {
     std::fs::rename(&away, service.folder.path()).unwrap();
     next(ServingStatus::Serving).await;
 }
+
+#[tokio::test]
+async fn who_watches_keeps_nobody_out_and_hears_of_what_was_made_elsewhere() {
+    use vejr::serve::v1::watch_forecast_response::Kind;
+    let service = Service::start(Limits { requests: 1, watchers: 2, ..Limits::default() }).await;
+    let path = planet::path("2001-01-01T00:00Z", "4f2a9c01");
+    planet::begin(&service.root, &path, 8, 2).await;
+    let mut client = ForecastServiceClient::new(channel(&service).await);
+    let watch = || v1::WatchForecastRequest { name: NAME.to_owned(), resume_token: String::new() };
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = client.watch_forecast(watch()).await.unwrap().into_inner();
+        for steps in 1..=3 {
+            let event = stream.message().await.unwrap().unwrap();
+            assert_eq!((event.kind(), event.run.unwrap().steps_complete), (Kind::Step, steps));
+        }
+        streams.push(stream);
+    }
+    // all places of watchers are taken, and the one for others is free
+    let get = v1::GetForecastRequest { name: NAME.to_owned() };
+    assert!(client.get_forecast(get).await.is_ok());
+    assert_eq!(client.watch_forecast(watch()).await.unwrap_err().code(), Code::ResourceExhausted);
+    // no requests are taken here, and the answer says so
+    let request = v1::RequestForecastRequest { model: "models/made-up-planet".to_owned(), ..Default::default() };
+    let refused = client.request_forecast(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("[runs]"), "{refused}");
+}

@@ -104,7 +104,7 @@ impl Ledger {
         let told = steps_complete != lease.run.steps_complete;
         if told {
             // published by somebody who could not say so any more
-            self.tell(&mut transaction, &lease.run.path.run_key, Change::to(RunPhase::Running, "step")).await?;
+            self.tell(&mut transaction, &lease.run.path.run_key, Change::step()).await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -116,7 +116,7 @@ impl Ledger {
         let text = "UPDATE attempts SET steps = steps + 1 WHERE run_key = $1 AND part = $2 AND token = $3";
         let key = &lease.run.path.run_key;
         sqlx::query(text).bind(key).bind(lease.part).bind(lease.token).execute(&mut *transaction).await?;
-        self.tell(&mut transaction, key, Change::to(RunPhase::Running, "step")).await?;
+        self.tell(&mut transaction, key, Change::step()).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -23,7 +23,7 @@ use sqlx::{Any, AnyPool, Executor, Row, Transaction};
 pub use admit::{Admission, NewRun};
 pub use lease::Lease;
 pub use query::{QueueDepth, RunFilter};
-pub use record::{Attempt, RunEvent, RunFault, RunPhase, RunRecord, RunRequest};
+pub use record::{Attempt, EventKind, RunEvent, RunFault, RunPhase, RunRecord, RunRequest};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/forecast/ledger/migrations");
 
@@ -127,14 +127,14 @@ impl Ledger {
         sqlx::AssertSqlSafe(text.replace("{now}", self.dialect.now()))
     }
 
-    /// Changes the state of a run and tells of it: with the number of the event.
+    /// Changes the state of a run and tells of it.
     async fn tell(
         &self,
         transaction: &mut Transaction<'_, Any>,
         run_key: &str,
         change: Change<'_>,
-    ) -> Result<i64, LedgerError> {
-        let Change { phase, fault, reason, detail, steps } = change;
+    ) -> Result<(), LedgerError> {
+        let Change { kind, phase, fault, reason, detail } = change;
         let row = sqlx::query(self.sql(
             "UPDATE runs SET state = $2, fault = $3, reason = $4, events = events + 1, changed = {now} \
              WHERE run_key = $1 RETURNING events",
@@ -147,33 +147,37 @@ impl Ledger {
         .await?;
         let number: i64 = row.try_get("events")?;
         sqlx::query(self.sql(
-            "INSERT INTO events (run_key, number, time, state, steps, detail) VALUES ($1, $2, {now}, $3, \
-             COALESCE(NULLIF($4, -1), (SELECT MIN(steps_complete) FROM parts WHERE run_key = $1), 0), $5)",
+            "INSERT INTO events (run_key, number, time, kind, state, steps, detail) VALUES ($1, $2, {now}, $3, $4, \
+             (SELECT MIN(steps_complete) FROM parts WHERE run_key = $1), $5)",
         ))
         .bind(run_key)
         .bind(number)
+        .bind(kind.name())
         .bind(phase.name())
-        .bind(steps.map_or(-1, signed))
         .bind(detail)
         .execute(&mut **transaction)
         .await?;
-        Ok(number)
+        Ok(())
     }
 }
 
 /// A change of a run's state, and what watchers are told.
 struct Change<'a> {
+    kind: EventKind,
     phase: RunPhase,
     fault: Option<RunFault>,
     reason: &'a str,
     detail: &'a str,
-    /// Complete by then; `None`: as its parts say.
-    steps: Option<usize>,
 }
 
 impl<'a> Change<'a> {
     fn to(phase: RunPhase, detail: &'a str) -> Self {
-        Self { phase, fault: None, reason: "", detail, steps: None }
+        Self { kind: EventKind::State, phase, fault: None, reason: "", detail }
+    }
+
+    /// It runs, and a step is there for readers.
+    fn step() -> Self {
+        Self { kind: EventKind::Step, ..Self::to(RunPhase::Running, "") }
     }
 }
 

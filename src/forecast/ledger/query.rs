@@ -73,7 +73,7 @@ impl Ledger {
 
     /// What happened to a run after the event of this number.
     pub async fn events(&self, run_key: &str, after: i64, limit: i64) -> Result<Vec<RunEvent>, LedgerError> {
-        let text = "SELECT number, time, state, steps, detail FROM events WHERE run_key = $1 AND number > $2 \
+        let text = "SELECT number, time, kind, state, steps, detail FROM events WHERE run_key = $1 AND number > $2 \
                     ORDER BY number LIMIT $3";
         let rows = sqlx::query(text).bind(run_key).bind(after).bind(limit).fetch_all(&self.pool).await?;
         rows.iter().map(RunEvent::of).collect()

@@ -141,12 +141,31 @@ pub struct RunRecord {
     pub changed: DateTime<Utc>,
 }
 
+/// What kind of thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// The state changed, or an attempt began or ended.
+    State,
+    /// A step is there for readers.
+    Step,
+}
+
+impl EventKind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Step => "step",
+        }
+    }
+}
+
 /// What happened to a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunEvent {
     /// From 1, without gaps.
     pub number: i64,
     pub time: DateTime<Utc>,
+    pub kind: EventKind,
     pub phase: RunPhase,
     /// Complete by then.
     pub steps_complete: usize,
@@ -215,9 +234,11 @@ impl RunRecord {
 impl RunEvent {
     pub(super) fn of(row: &AnyRow) -> Result<Self, LedgerError> {
         let state: String = row.try_get("state")?;
+        let kind: String = row.try_get("kind")?;
         Ok(Self {
             number: row.try_get("number")?,
             time: instant(row.try_get("time")?),
+            kind: if kind == EventKind::Step.name() { EventKind::Step } else { EventKind::State },
             phase: state.parse().map_err(|what| LedgerError::Corrupt { run_key: String::new(), what })?,
             steps_complete: count(row.try_get("steps")?),
             detail: row.try_get("detail")?,

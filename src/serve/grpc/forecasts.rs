@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{convert, pages};
+use super::{convert, pages, watch};
 use crate::forecast::{Asked, RunFilter};
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted, resource_name};
@@ -13,7 +13,7 @@ use crate::serve::runs::Known;
 use crate::serve::select::Violations;
 use crate::serve::server::Peer;
 use crate::serve::state::Shared;
-use crate::serve::{v1, watch};
+use crate::serve::v1;
 use crate::store::{Encoding, ForecastPath};
 
 pub struct Forecasts(pub Shared);

@@ -1,11 +1,12 @@
 //! The gRPC services: conversion to and from proto, and nothing else.
 
-pub mod convert;
+mod convert;
 mod data;
 mod field_stream;
 mod forecasts;
 mod models;
 mod pages;
+mod watch;
 
 use axum::Router;
 use tonic::service::Routes;

@@ -57,6 +57,7 @@ CREATE TABLE events (
     run_key TEXT NOT NULL REFERENCES runs (run_key) ON DELETE CASCADE,
     number  BIGINT NOT NULL,
     time    BIGINT NOT NULL,
+    kind    TEXT NOT NULL,   -- state, step
     state   TEXT NOT NULL,
     steps   BIGINT NOT NULL, -- complete by then
     detail  TEXT NOT NULL,

@@ -6,15 +6,15 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::error::Error;
-use super::grpc::convert;
-use super::names::ForecastName;
-use super::runs::Known;
-use super::state::Shared;
-use super::v1;
-use super::v1::watch_forecast_response::Kind;
+use super::convert;
 use crate::atmos::LeadTime;
-use crate::forecast::{RunEvent, RunPhase};
+use crate::forecast::{EventKind, RunEvent, RunPhase};
+use crate::serve::error::Error;
+use crate::serve::names::ForecastName;
+use crate::serve::runs::Known;
+use crate::serve::state::Shared;
+use crate::serve::v1;
+use crate::serve::v1::watch_forecast_response::Kind;
 
 /// How often a run is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -100,21 +100,25 @@ impl Watch {
     fn of_manifest(&self) -> Vec<RunEvent> {
         let complete = self.known.steps_complete();
         let phase = self.known.phase();
-        let event = |number: usize, phase| RunEvent {
+        let event = |number: usize, kind, phase, detail: &str| RunEvent {
             number: i64::try_from(number).unwrap_or(i64::MAX),
             time: chrono::Utc::now(),
+            kind,
             phase,
             steps_complete: number.min(complete),
-            detail: if number <= complete { "step".to_owned() } else { self.known.reason().to_owned() },
+            detail: detail.to_owned(),
         };
-        let steps = (1..=complete).map(|number| event(number, RunPhase::Running));
-        let end = phase.is_final().then(|| event(complete + 1, phase));
+        let steps = (1..=complete).map(|number| event(number, EventKind::Step, RunPhase::Running, ""));
+        let end = phase.is_final().then(|| event(complete + 1, EventKind::State, phase, self.known.reason()));
         steps.chain(end).filter(|event| event.number > self.after).collect()
     }
 
     async fn tell(&mut self, event: &RunEvent) -> Result<(), Ended> {
         self.after = event.number;
-        let kind = if event.detail == "step" { Kind::Step } else { Kind::State };
+        let kind = match event.kind {
+            EventKind::Step => Kind::Step,
+            EventKind::State => Kind::State,
+        };
         self.send(kind, Some(event)).await
     }
 
@@ -131,13 +135,12 @@ impl Watch {
         }
         let leads = self.known.manifest.as_ref().map(|manifest| &manifest.lead_seconds);
         let lead = leads.and_then(|leads| leads.get(steps.checked_sub(1)?).copied());
-        let detail = event.map_or("", |event| &event.detail);
         let message = v1::WatchForecastResponse {
             kind: kind.into(),
             run: Some(run),
             lead_time: lead.map(|seconds| convert::duration(LeadTime::from_seconds(seconds))),
             event_time: Some(convert::moment(event.map_or_else(chrono::Utc::now, |event| event.time))),
-            detail: if kind == Kind::State { detail.to_owned() } else { String::new() },
+            detail: event.map_or_else(String::new, |event| event.detail.clone()),
             resume_token: self.after.to_string(),
         };
         let sent = self.sender.send_timeout(Ok(message), self.state.limits.stall_timeout).await;
