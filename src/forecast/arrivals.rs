@@ -168,7 +168,8 @@ impl Arrivals {
         (at(&self.init), at(&self.boundary))
     }
 
-    /// What the files of an analysis are like now ([`fingerprint`]).
+    /// What the files of an analysis are like now: a digest of names, sizes, times and entity tags, which changes when one of
+    /// them is replaced. [`ArrivalsError::NotYet`] names all that are missing.
     pub async fn fingerprint(&self, reference_time: ReferenceTime) -> Result<String, ArrivalsError> {
         let (init, boundary) = self.files(reference_time);
         fingerprint(reference_time, (&init, &boundary), (&self.regrid, &self.trust_units)).await
@@ -190,8 +191,7 @@ impl Arrivals {
     }
 }
 
-/// What files with initial states and for the boundary are like now, and how they are to be read: a digest of names, sizes,
-/// times and entity tags, which changes when one of them is replaced. [`ArrivalsError::NotYet`] names all that are missing.
+/// [`Arrivals::fingerprint`] of files with initial states and for the boundary, and of how they are to be read.
 pub async fn fingerprint(
     reference_time: ReferenceTime,
     (init, boundary): (&[String], &[String]),
