@@ -29,7 +29,8 @@ fn main() {
         Recognition::Known { variable: ours, .. } => Some((ours.clone(), variable.levels.clone())),
         _ => None,
     });
-    let fields = known.flat_map(|(ours, levels)| levels.into_iter().map(move |level| (ours.clone(), level))).collect();
+    let fields =
+        known.flat_map(|(ours, levels)| levels.into_iter().map(move |level| (ours.clone(), level).into())).collect();
     let request = Request { fields, times: inventory.times()[..1].to_vec(), grid: None };
     let (stacks, grid) = inventory.read_stacked(&request).unwrap_or_else(|error| panic!("{error}"));
     let sum: f64 = stacks[0].iter().map(|value| f64::from(*value)).sum();

@@ -10,9 +10,9 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use vejr::device::peak_resident_bytes;
 use vejr::model::arch::neural_lam::{
-    Aggregation, Architecture, Dialect, Features, GnnType, GraphSection, NeuralLam, NeuralLamConfig, Widths,
-    create_graph,
+    Aggregation, Architecture, Dialect, GnnType, GraphSection, NeuralLam, NeuralLamConfig, Widths, create_graph,
 };
+use vejr::model::layers::graph::Features;
 
 const SHAPE: (usize, usize) = (789, 589);
 const CHANNELS: usize = 55;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use vejr::model::arch::neural_lam::{Edges, Graph, create_graph};
+use vejr::model::arch::neural_lam::create_graph;
+use vejr::model::layers::graph::{Edges, Graph};
 
 #[path = "common/python.rs"]
 mod python;

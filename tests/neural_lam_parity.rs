@@ -84,6 +84,7 @@ impl Case {
             diff_mean: diff_mean[f],
             diff_std: diff_std[f],
             plausible: (f64::MIN, f64::MAX),
+            told_plausible: None,
             clamp: Clamp { lower: limit("lower", f), upper: limit("upper", f) },
             formula: None,
         };

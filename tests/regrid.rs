@@ -30,7 +30,7 @@ fn read(path: &Path, name: &str) -> (Vec<f32>, Arc<Grid>) {
     let (_, found) = inventory.variables().find(|(_, variable)| variable.name == name).unwrap();
     let (level, time) = (found.levels[0], found.times[0].real().unwrap());
     let variable = Variable::new(name, "", "", &found.units);
-    let request = Request { fields: vec![(variable, level)], times: vec![time], grid: None };
+    let request = Request { fields: vec![(variable, level).into()], times: vec![time], grid: None };
     let (mut stacks, grid) = inventory.read_stacked(&request).unwrap();
     (stacks.remove(0), grid)
 }

@@ -26,4 +26,4 @@ pub use projection::{
     Attribute, Attributes, DEFAULT_EARTH_RADIUS, Earth, Method, Projection, ProjectionError, TrueScale,
 };
 pub use time::{LeadTime, ReferenceTime, TimeParseError, ValidTime};
-pub use variable::{KNOWN_VARIABLES, KnownVariable, Variable, known_variable};
+pub use variable::{KNOWN_VARIABLES, KnownVariable, Variable, known_variable, known_variables};

@@ -90,6 +90,7 @@ pub const KNOWN_VARIABLES: &[KnownVariable] = &[
     known("skt", "surface_temperature", "skin temperature", "K", (100.0, 400.0), 0.01),
     known("sst", "sea_surface_temperature", "sea surface temperature", "K", (200.0, 330.0), 0.01),
     known("tp", "precipitation_amount", "total precipitation", "kg m-2", (-0.1, 5_000.0), 0.01),
+    known("tp", "lwe_thickness_of_precipitation_amount", "total precipitation", "m", (-1e-4, 5.0), 1e-5),
     known("prate", "precipitation_flux", "precipitation rate", "kg m-2 s-1", (-1e-4, 1.0), 1e-6),
     known("tcc", "cloud_area_fraction", "total cloud cover", "1", (-0.05, 1.05), 1e-3),
     known("tcw", "atmosphere_mass_content_of_water", "total column water", "kg m-2", (-1.0, 200.0), 0.01),
@@ -99,7 +100,19 @@ pub const KNOWN_VARIABLES: &[KnownVariable] = &[
     known("zsfc", "surface_geopotential", "surface geopotential", "m2 s-2", (-5_000.0, 95_000.0), 1.0),
 ];
 
-/// The row of [`KNOWN_VARIABLES`] with this short name.
+/// The rows of [`KNOWN_VARIABLES`] with this short name: ECMWF's `tp` is a mass per area, or a depth.
+pub fn known_variables(name: &str) -> impl Iterator<Item = &'static KnownVariable> {
+    KNOWN_VARIABLES.iter().filter(move |known| known.name == name)
+}
+
+/// The first of [`known_variables`]: what a file's variable becomes where nobody asks for another.
 pub fn known_variable(name: &str) -> Option<&'static KnownVariable> {
     KNOWN_VARIABLES.iter().find(|known| known.name == name)
+}
+
+impl Variable {
+    /// What is known of it under its name and in its units.
+    pub fn known(&self) -> Option<&'static KnownVariable> {
+        KNOWN_VARIABLES.iter().find(|known| *known.name == *self.name && *known.units == *self.units)
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Failure, Fault, say};
 use crate::device::DeviceRequest;
-use crate::import::{Imported, Params};
+use crate::import::{Imported, Kind, Params};
 use crate::model::{MANIFEST_FILE, ModelPackage};
 
 /// List, show and verify model packages.
@@ -61,7 +61,8 @@ pub struct VerifyArguments {
 
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// Inference artifact (zip or folder), or Lightning checkpoint with its config.yaml beside it
+    /// Neural-LAM: inference artifact (zip or folder), or Lightning checkpoint with its config.yaml beside it; GraphCast: the
+    /// published .npz with its statistics beside it, or their folder
     source: PathBuf,
     /// Folder of the package to make
     #[arg(long, value_name = "DIR")]
@@ -69,9 +70,9 @@ pub struct ImportArguments {
     /// What the source does not carry: n_boundary_points, graph, time_step, name, licence, …
     #[arg(long, value_name = "FILE.toml")]
     params: Option<PathBuf>,
-    /// Architecture of the source [default: what it looks like]
-    #[arg(long, value_name = "NAME", value_parser = ["neural-lam"])]
-    arch: Option<String>,
+    /// Architecture of the source: neural-lam or graphcast [default: what it looks like]
+    #[arg(long, value_name = "NAME")]
+    arch: Option<Kind>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -179,7 +180,8 @@ fn show(arguments: &PackageArguments) -> Result<(), Failure> {
 
 fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     let params = arguments.params.as_deref().map(Params::read).transpose()?.unwrap_or_default();
-    let Imported { package, notes } = crate::import::import(&arguments.source, &arguments.output, &params)?;
+    let Imported { package, notes } =
+        crate::import::import(&arguments.source, &arguments.output, &params, arguments.arch)?;
     if arguments.json {
         let mut description = summary(&package);
         description["notes"] = json!(notes);

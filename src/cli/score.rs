@@ -71,7 +71,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let truth = Inventory::open(&arguments.truth, &isolation()?)?.trusting_units(arguments.trust_units.clone());
     let available = truth.times();
-    let one = |field: &(Variable, Level)| Request { fields: vec![field.clone()], times: Vec::new(), grid: None };
+    let all = |fields: &[(Variable, Level)]| fields.iter().cloned().map(Into::into).collect();
+    let one = |field: &(Variable, Level)| Request { fields: vec![field.clone().into()], times: Vec::new(), grid: None };
     let held = |field: &(Variable, Level)| truth.latest_time_with(&one(field), 1, LeadTime::ZERO).is_some();
     let (wanted, missing): (Vec<_>, Vec<_>) = forecast.iter().cloned().partition(held);
     // where nothing at all is held, reading says what is missing
@@ -81,14 +82,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(file) => {
             let inventory = Inventory::open(std::slice::from_ref(&file), &isolation()?)?;
             let times = inventory.times().into_iter().take(1).collect();
-            let analysis = inventory.read(&Request { fields: wanted.clone(), times, grid: Some(grid.clone()) })?;
+            let analysis = inventory.read(&Request { fields: all(&wanted), times, grid: Some(grid.clone()) })?;
             (mean(&analysis), format!("anomalies from {}", file.display()))
         }
         None => {
             let mut sums = Mean::default();
             for &time in &available {
                 sums.add(&truth.read(&Request {
-                    fields: wanted.clone(),
+                    fields: all(&wanted),
                     times: vec![time],
                     grid: Some(grid.clone()),
                 })?);
@@ -104,7 +105,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             reader.published_leads().iter().copied().filter(|&lead| lead > LeadTime::ZERO).collect();
         let initial = initial_fields(&runtime, reader, &wanted)?;
         for lead in leads.into_iter().filter(|&lead| available.contains(&(reference + lead))) {
-            let request = Request { fields: wanted.clone(), times: vec![reference + lead], grid: Some(grid.clone()) };
+            let request = Request { fields: all(&wanted), times: vec![reference + lead], grid: Some(grid.clone()) };
             let analysis = truth.read(&request)?;
             score_lead(&runtime, reader, &analysis, (reference, lead), &initial, &climatology, &mut verification)?;
         }

@@ -13,7 +13,7 @@ use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::matmul::product;
-use super::perceptron::{Buffers, Perceptron, with_all};
+use super::perceptron::{Buffers, Perceptron, Slices, with_all};
 use super::slices::Shared;
 
 /// Edges by receiver: those of receiver `r` are `offsets[r]..offsets[r + 1]`.
@@ -101,6 +101,8 @@ pub enum EdgeInput<'a> {
     Term(&'a Tensor),
     /// Their states, `[E, W]`.
     State(&'a Tensor),
+    /// Features `[E, F]`, of which a perceptron makes states on the way: no state of all edges is ever in memory.
+    Features(&'a Tensor, &'a Perceptron),
 }
 
 /// Messages are `mlp([edge, sender, receiver])`; `senders [S, V]`, `receivers [R, V']`, contiguous float32.
@@ -121,19 +123,28 @@ pub fn message_passing(
         return with_candle(edges, mlp, input, (senders, receivers, &sender_terms), messages, update);
     }
     let (e, r) = (edges.senders.len(), edges.receiver_count());
-    let (edge, is_state) = match input {
-        EdgeInput::Term(term) => (term, false),
-        EdgeInput::State(state) => (state, true),
+    let (edge, embedder) = match input {
+        EdgeInput::Term(edge) | EdgeInput::State(edge) => (edge, None),
+        EdgeInput::Features(features, embedder) => (features, Some(embedder)),
     };
+    let is_state = !matches!(input, EdgeInput::Term(_));
     let mut arrived = vec![0f32; r * out];
     let mut updated = vec![0f32; if update { e * out } else { 0 }];
     let (shared_arrived, shared_updated) = (Shared(arrived.as_mut_ptr()), Shared(updated.as_mut_ptr()));
-    mlp.with_slices(|mlp| {
+    let pass = |mlp: &Slices<'_>, embedder: Option<&Slices<'_>>| {
         with_all(&[edge, senders, receivers, &sender_terms], &mut |slices| {
             let [edge, senders, receivers, sender_terms] = slices else { return Ok(()) };
             let weight = mlp.layers[0].0;
-            let run = |(buffers, terms): &mut (Buffers, Vec<f32>), (begin, end): (usize, usize)| {
+            let run = |(buffers, embedded, terms): &mut (Buffers, Buffers, Vec<f32>), (begin, end): (usize, usize)| {
                 let (start, count) = (edges.offsets[begin], edges.offsets[end] - edges.offsets[begin]);
+                let states: &[f32] = match embedder {
+                    Some(embedder) => {
+                        let features = embedder.widths[0];
+                        embedder.apply(embedded, &edge[start * features..][..count * features], count);
+                        &embedded.a
+                    }
+                    None => &edge[start * if is_state { edge_width } else { first }..],
+                };
                 terms.resize((end - begin) * first, 0.0);
                 buffers.a.resize(count * first, 0.0);
                 // SAFETY: the shapes were checked; each run writes its own edges and receivers
@@ -143,11 +154,11 @@ pub fn message_passing(
                     let size = (end - begin, first, receiver_width);
                     product(size, (terms.as_mut_ptr(), first), values, columns, (false, 1.0));
                     if is_state {
-                        let states = (edge.as_ptr().add(start * edge_width), edge_width, 1);
+                        let states = (states.as_ptr(), edge_width, 1);
                         let out = (buffers.a.as_mut_ptr(), first);
                         product((count, first, edge_width), out, states, (weight.as_ptr(), first, 1), (false, 1.0));
                     } else {
-                        buffers.a[..count * first].copy_from_slice(&edge[start * first..][..count * first]);
+                        buffers.a[..count * first].copy_from_slice(&states[..count * first]);
                     }
                     std::slice::from_raw_parts_mut(shared_arrived.at(begin * out), (end - begin) * out)
                 };
@@ -170,7 +181,7 @@ pub fn message_passing(
                     // SAFETY: as above
                     let updated =
                         unsafe { std::slice::from_raw_parts_mut(shared_updated.at(start * out), count * out) };
-                    let sums = edge[start * out..].iter().zip(&buffers.a).map(|(state, message)| state + message);
+                    let sums = states.iter().zip(&buffers.a).map(|(state, message)| state + message);
                     updated.iter_mut().zip(sums).for_each(|(updated, sum)| *updated = sum);
                 }
                 if messages != Messages::Sum {
@@ -184,6 +195,10 @@ pub fn message_passing(
             runs.into_par_iter().for_each_init(Default::default, run);
             Ok(())
         })
+    };
+    mlp.with_slices(|mlp| match embedder {
+        Some(embedder) => embedder.with_slices(|embedder| pass(mlp, Some(embedder))),
+        None => pass(mlp, None),
     })?;
     let updated = update.then(|| Tensor::from_vec(updated, (e, out), &Device::Cpu)).transpose()?;
     Ok((Tensor::from_vec(arrived, (r, out), &Device::Cpu)?, updated))
@@ -218,6 +233,12 @@ impl Sizes {
         let (edge, due) = match input {
             EdgeInput::Term(term) => (term, first),
             EdgeInput::State(state) => (state, edge_width),
+            EdgeInput::Features(features, embedder) if embedder.output_width() == edge_width => {
+                (features, embedder.input_width())
+            }
+            EdgeInput::Features(_, embedder) => {
+                bail!("edges embedded in {} numbers; the perceptron takes {edge_width}", embedder.output_width())
+            }
         };
         if edge.dims() != [edges.senders.len(), due] || s != edges.sender_count || r != edges.receiver_count() {
             bail!(
@@ -251,9 +272,15 @@ fn with_candle(
     let (sender_index, receiver_index) = edges.indices(senders.device())?;
     let (all, width) = (mlp.input_width(), receivers.dim(1)?);
     let receiver_terms = mlp.project(all - width..all, receivers, false)?;
-    let edge_terms = match input {
-        EdgeInput::Term(term) => term.clone(),
-        EdgeInput::State(state) => mlp.project(0..state.dim(1)?, state, true)?,
+    let state = match input {
+        EdgeInput::Term(_) => None,
+        EdgeInput::State(state) => Some(state.clone()),
+        EdgeInput::Features(features, embedder) => Some(embedder.forward(&[features], None)?),
+    };
+    let edge_terms = match (input, &state) {
+        (EdgeInput::Term(term), _) => term.clone(),
+        (_, Some(state)) => mlp.project(0..state.dim(1)?, state, true)?,
+        (_, None) => bail!("edges without states"),
     };
     let hidden = (edge_terms + sender_terms.index_select(sender_index, 0)?)?;
     let mut message = mlp.rest_with_candle(&(hidden + receiver_terms.index_select(receiver_index, 0)?)?)?;
@@ -266,10 +293,7 @@ fn with_candle(
         let counts: Vec<f32> = edges.offsets.windows(2).map(|pair| (pair[1] - pair[0]).max(1) as f32).collect();
         arrived = arrived.broadcast_div(&Tensor::new(counts, message.device())?.unsqueeze(1)?)?;
     }
-    let updated = match input {
-        EdgeInput::State(state) if update => Some((state + message)?),
-        _ => None,
-    };
+    let updated = state.filter(|_| update).map(|state| state + message).transpose()?;
     Ok((arrived, updated))
 }
 
@@ -309,6 +333,12 @@ mod tests {
             let term = mlp.project(0..width, &state, true).unwrap();
             let ours = message_passing(&edges, &mlp, EdgeInput::Term(&term), nodes, messages, false).unwrap();
             assert!(distance(&ours.0, &theirs.0) < 3e-6 && ours.1.is_none());
+            let (features, embedder) = (random(&[700, 4]), perceptron(&[4, 10, width], true));
+            let input = EdgeInput::Features(&features, &embedder);
+            let ours = message_passing(&edges, &mlp, input, nodes, messages, true).unwrap();
+            let theirs = with_candle(&edges, &mlp, input, all, messages, true).unwrap();
+            assert!(distance(&ours.0, &theirs.0) < 3e-6, "{widths:?}: {}", distance(&ours.0, &theirs.0));
+            assert!(distance(&ours.1.unwrap(), &theirs.1.unwrap()) < 3e-6);
         }
     }
 
@@ -350,6 +380,8 @@ mod tests {
         assert!(pass(EdgeInput::State(&fewer), &senders, &receivers, false).is_err());
         assert!(pass(EdgeInput::State(&state), &random(&[31, 30]), &receivers, false).is_err());
         assert!(pass(EdgeInput::Term(&state), &senders, &receivers, true).is_err());
+        let (features, other) = (random(&[700, 4]), perceptron(&[4, 11], true));
+        assert!(pass(EdgeInput::Features(&features, &other), &senders, &receivers, false).is_err());
         let none = ReceiverEdges::new(&[], &[], (2, 3)).unwrap();
         let (two, three) = (random(&[2, 12]), random(&[3, 12]));
         let input = random(&[0, 12]);

@@ -11,6 +11,7 @@ mod mlp;
 mod perceptron;
 mod select;
 mod slices;
+mod transpose;
 mod weights;
 
 pub use activation::Activation;
@@ -20,4 +21,5 @@ pub use message_passing::{EdgeInput, Messages, ReceiverEdges, message_passing};
 pub use mlp::residual_mlp;
 pub use perceptron::Perceptron;
 pub use select::{DeviceError, DeviceRequest, device_name};
+pub use transpose::transposed;
 pub use weights::map_weights;

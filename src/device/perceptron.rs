@@ -65,6 +65,11 @@ impl Perceptron {
         self.widths[self.widths.len() - 1]
     }
 
+    /// Width of the first layer's output.
+    pub fn first_width(&self) -> usize {
+        self.widths[1]
+    }
+
     pub(super) fn widths(&self) -> &[usize] {
         &self.widths
     }
@@ -189,6 +194,19 @@ impl Slices<'_> {
     pub fn rows_at_once(&self) -> usize {
         let widest = self.widths[1..].iter().copied().max().unwrap_or(1).max(1);
         (HIDDEN / widest).clamp(32, 512)
+    }
+
+    /// `count` rows of input → the output in `buffers.a`.
+    pub fn apply(&self, buffers: &mut Buffers, input: &[f32], count: usize) {
+        let (width, first) = (self.widths[0], self.widths[1]);
+        buffers.a.resize(count * first, 0.0);
+        debug_assert_eq!(input.len(), count * width);
+        // SAFETY: there are `count` rows of both, and the weight is `[width, first]`
+        unsafe {
+            let (rows, weight) = ((input.as_ptr(), width, 1), (self.layers[0].0.as_ptr(), first, 1));
+            product((count, first, width), (buffers.a.as_mut_ptr(), first), rows, weight, (false, 1.0));
+        }
+        self.finish(buffers, count, true);
     }
 
     /// From the first layer's products in `buffers.a`, `[count, first]`, to the output, which comes to lie there. Its bias

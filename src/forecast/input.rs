@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 
 use super::told::Told;
 use super::{ForecastError, Regridding};
-use crate::atmos::{LeadTime, Level, ReferenceTime, ValidTime, Variable};
-use crate::ingest::{Inventory, Request};
-use crate::model::{Channel, ChannelLayout, ModelPackage, State, StateError, Surroundings};
+use crate::atmos::{LeadTime, ReferenceTime, ValidTime, Variable};
+use crate::ingest::{Inventory, Request, Wanted};
+use crate::model::{Channel, ChannelLayout, ModelPackage, Role, State, StateError, Surroundings};
 
 /// The states that a forecast starts from.
 #[derive(Debug)]
@@ -23,19 +23,18 @@ pub struct InitialStates {
 
 /// What a model needs of an analysis: its variables and levels, on its grid, at `times`.
 pub fn needs(package: &ModelPackage, times: Vec<ValidTime>) -> Request {
-    Request { fields: fields(package, package.layout().iter()), times, grid: package.grid().fixed().cloned() }
+    let read = package.layout().iter().filter(|channel| channel.role == Role::Prognostic);
+    Request { fields: fields(package, read), times, grid: package.grid().fixed().cloned() }
 }
 
 /// Channels as they are looked for in files.
-pub(super) fn fields<'a>(
-    package: &ModelPackage,
-    channels: impl Iterator<Item = &'a Channel>,
-) -> Vec<(Variable, Level)> {
+pub(super) fn fields<'a>(package: &ModelPackage, channels: impl Iterator<Item = &'a Channel>) -> Vec<Wanted> {
     let by_name = package.manifest().model.inputs_by_name;
     let field = |channel: &Channel| {
         let Variable { name, long_name, units, .. } = &channel.variable;
         let named = || Variable::new(name, "", long_name, units);
-        (if by_name { named() } else { channel.variable.clone() }, channel.level)
+        let variable = if by_name { named() } else { channel.variable.clone() };
+        Wanted { variable, level: channel.level, plausible: channel.told_plausible }
     };
     channels.map(field).collect()
 }
@@ -86,7 +85,15 @@ pub fn read_initial_states(
     let states = times
         .into_iter()
         .zip(stacks)
-        .map(|(time, values)| State::assemble(values, time, package.layout(), &grid, device))
+        .map(|(time, values)| {
+            State::assemble(
+                with_diagnostics(values, package.layout(), grid.len()),
+                time,
+                package.layout(),
+                &grid,
+                device,
+            )
+        })
         .collect::<Result<Vec<_>, StateError>>()
         .map_err(not_this)?;
     let surroundings = Surroundings { statics, ..Surroundings::none(grid) };
@@ -106,7 +113,7 @@ pub fn read_inputs(
         (false, false) | (true, true) => {}
         (true, false) => {
             return Err(ForecastError::Configuration(format!(
-                "{} covers a limited area: give --boundary with files that hold {} on the way",
+                "{} is told on its way what happens: give --boundary with files that hold {}",
                 package.name(),
                 match package.boundary_window() {
                     Some(_) => "the data of the model that drives it",
@@ -139,6 +146,22 @@ pub fn read_inputs(
 
 fn not_this(error: impl ToString) -> ForecastError {
     ForecastError::Input(error.to_string())
+}
+
+/// Prognostic fields of an analysis, among them gaps where the model's diagnostic ones will be: of these no analysis tells.
+fn with_diagnostics(values: Vec<f32>, layout: &ChannelLayout, points: usize) -> Vec<f32> {
+    if values.len() == layout.len() * points {
+        return values;
+    }
+    let mut read = values.chunks_exact(points);
+    let mut all = Vec::with_capacity(layout.len() * points);
+    for channel in layout.iter() {
+        match (channel.role == Role::Prognostic).then(|| read.next()).flatten() {
+            Some(field) => all.extend_from_slice(field),
+            None => all.resize(all.len() + points, f32::NAN),
+        }
+    }
+    all
 }
 
 /// SHA-256 of values, as little-endian float32.

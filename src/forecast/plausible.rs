@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::atmos::{Field, ValidTime};
-use crate::model::ChannelLayout;
+use crate::model::{Channel, ChannelLayout, Role};
 
 /// A value that the atmosphere cannot have.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,10 +31,11 @@ impl fmt::Display for Implausible {
 }
 
 /// The first value of each channel that is not finite or lies outside the channel's range; empty when all is well.
-/// `fields` are in the layout's order.
-pub fn check_plausible(fields: &[Field], layout: &ChannelLayout) -> Vec<Implausible> {
+/// `fields` are in the layout's order. Of an `analysis`, which has none, diagnostic channels are not looked at.
+pub fn check_plausible(fields: &[Field], layout: &ChannelLayout, analysis: bool) -> Vec<Implausible> {
     let mut found = Vec::new();
-    for (field, channel) in fields.iter().zip(layout.iter()) {
+    let looked_at = |channel: &Channel| !(analysis && channel.role == Role::Diagnostic);
+    for (field, channel) in fields.iter().zip(layout.iter()).filter(|(_, channel)| looked_at(channel)) {
         let (low, high) = channel.plausible;
         let inside = |value: f32| f64::from(value) >= low && f64::from(value) <= high && value.is_finite();
         let count = field.values().iter().filter(|value| !inside(**value)).count();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ForecastError;
 use crate::atmos::Grid;
-use crate::ingest::{IngestError, Inventory, Request};
+use crate::ingest::{IngestError, Inventory, Request, Wanted};
 use crate::model::ModelPackage;
 use crate::regrid::{Method, Regridder};
 
@@ -74,7 +74,7 @@ impl Regridding {
         }
         let carry = |stack: Vec<f32>| -> Result<Vec<f32>, ForecastError> {
             let mut carried = Vec::with_capacity(request.fields.len() * to.len());
-            for ((variable, _), field) in request.fields.iter().zip(stack.chunks_exact(from.len())) {
+            for (Wanted { variable, .. }, field) in request.fields.iter().zip(stack.chunks_exact(from.len())) {
                 let method = self.of.get(&*variable.name).copied().or(self.default).ok_or_else(|| {
                     let (name, found) = (&variable.name, &from);
                     ForecastError::Input(format!("{name} is on {found}; say how to regrid it, as the other variables"))

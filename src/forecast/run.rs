@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::input::InitialStates;
 use super::wind::{WindRotation, true_wind};
 use super::{ForecastError, Rollout, RunIdentity, RunKey, check_plausible};
-use crate::atmos::{Field, Grid, LeadTime, ReferenceTime, ValidTime, known_variable};
+use crate::atmos::{Field, Grid, LeadTime, ReferenceTime, ValidTime};
 use crate::device::{device_name, peak_resident_bytes};
 use crate::location::Location;
 use crate::model::{ChannelLayout, ModelPackage, State, StateError};
@@ -212,9 +212,9 @@ struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    /// Checks a step, then writes it.
-    fn publish(&mut self, fields: Vec<Field>) -> Result<(), ForecastError> {
-        let implausible = check_plausible(&fields, self.layout);
+    /// Checks a step, or the `analysis`, then writes it.
+    fn publish(&mut self, fields: Vec<Field>, analysis: bool) -> Result<(), ForecastError> {
+        let implausible = check_plausible(&fields, self.layout, analysis);
         if !implausible.is_empty() {
             return Err(ForecastError::Implausible(implausible));
         }
@@ -231,7 +231,7 @@ impl Publisher<'_> {
         Ok(self.runtime.block_on(self.writer.write_step_beside(&turned, &own))?)
     }
 
-    /// Lead time 0: the analysis that the run starts from.
+    /// Lead time 0: the analysis that the run starts from. What the model diagnoses is missing there.
     fn analysis(
         &mut self,
         initial: &InitialStates,
@@ -240,7 +240,7 @@ impl Publisher<'_> {
     ) -> Result<(), ForecastError> {
         let Some(state) = initial.states.last().filter(|_| self.writer.steps_complete() == 0) else { return Ok(()) };
         let fields = state.to_fields(self.layout, grid).map_err(state_error)?;
-        self.publish(fields)?;
+        self.publish(fields, true)?;
         let total = self.writer.manifest().steps_total - 1;
         Ok(follower.published(&Progress { step: 0, total, valid_time: state.valid_time, seconds: 0.0 })?)
     }
@@ -307,7 +307,7 @@ impl Publisher<'_> {
                     };
                     let ComputedStep { fields, seconds } = computed?;
                     let valid_time = fields.first().map(Field::valid_time);
-                    self.publish(fields)?;
+                    self.publish(fields, false)?;
                     if let Some(valid_time) = valid_time {
                         progress(&Progress { step, total, valid_time, seconds })?;
                     }
@@ -368,7 +368,7 @@ fn specify(
         let high = channels().map(|channel| channel.plausible.1).fold(f64::NEG_INFINITY, f64::max);
         // of a variable that the table does not know, nobody tells apart a thousandth of its variability
         let spread = channels().map(|channel| channel.std).fold(f64::INFINITY, f64::min);
-        let precision = known_variable(&variable.name).map_or(spread * 1e-3, |known| known.precision);
+        let precision = variable.known().map_or(spread * 1e-3, |known| known.precision);
         let variable = if options.true_winds { true_wind(variable) } else { variable.clone() };
         Output { variable, levels, precision, range: (low, high) }
     });

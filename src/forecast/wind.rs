@@ -105,6 +105,7 @@ mod tests {
             diff_mean: 0.0,
             diff_std: 1.0,
             plausible: (-100.0, 100.0),
+            told_plausible: None,
             clamp: Clamp::default(),
             formula: None,
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::Tensor;
 
 use super::ImportError;
-use crate::model::arch::neural_lam::Graph;
+use crate::model::layers::graph::Graph;
 use crate::model::manifest::{ExtraFileSection, FileSection};
 use crate::model::{BoundaryNodes, MANIFEST_FILE, Manifest, ModelPackage, sha256_of};
 

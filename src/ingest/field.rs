@@ -224,15 +224,17 @@ pub(super) fn missing(values: &[f32], grid: &Grid) -> Option<(String, String)> {
 }
 
 /// What is wrong with a range of values that the atmosphere cannot show in the variable's unit, and what was expected.
+/// `plausible` is what the reader says of it.
 pub(super) fn contradicts_unit(
     range: Range,
-    variable: &Variable,
-    level: Level,
+    (variable, level): (&Variable, Level),
+    plausible: Option<(f64, f64)>,
     units: &str,
 ) -> Option<(String, String)> {
     // of a name of the package's own, what CF calls it tells the limits
     let by_standard_name = || lexicon::by_standard_name(&variable.standard_name, &level, None).and_then(known_variable);
-    let (low, high) = known_variable(&variable.name).or_else(by_standard_name)?.plausible;
+    let known = || variable.known().or_else(by_standard_name).map(|known| known.plausible);
+    let (low, high) = plausible.or_else(known)?;
     if range.valid == 0 || (f64::from(range.low) >= low && f64::from(range.high) <= high) {
         return None;
     }

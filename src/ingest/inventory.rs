@@ -15,10 +15,26 @@ use super::{CfTime, Conversion, IngestError, Problem, Recognition};
 use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable};
 use crate::location::Location;
 
+/// A field that a reader wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    pub variable: Variable,
+    pub level: Level,
+    /// Lowest and highest value, in the variable's units, where the reader knows better than
+    /// [`KNOWN_VARIABLES`](crate::atmos::KNOWN_VARIABLES) what is right.
+    pub plausible: Option<(f64, f64)>,
+}
+
+impl From<(Variable, Level)> for Wanted {
+    fn from((variable, level): (Variable, Level)) -> Self {
+        Self { variable, level, plausible: None }
+    }
+}
+
 /// What a reader wants.
 #[derive(Debug, Clone)]
 pub struct Request {
-    pub fields: Vec<(Variable, Level)>,
+    pub fields: Vec<Wanted>,
     /// Each field is wanted at each of these.
     pub times: Vec<ValidTime>,
     /// The grid that the fields must be on; `None`: any, but all on the same.
@@ -138,8 +154,8 @@ impl Inventory {
     /// The request's own times do not matter.
     pub fn latest_time_with(&self, request: &Request, states: usize, step: LeadTime) -> Option<ValidTime> {
         let mut complete: BTreeSet<ValidTime> = self.times().into_iter().collect();
-        for (wanted, level) in &request.fields {
-            let found = find(self, (wanted, *level), request.grid.as_deref()).ok()?;
+        for Wanted { variable, level, .. } in &request.fields {
+            let found = find(self, (variable, *level), request.grid.as_deref()).ok()?;
             if !found.iter().any(|found| is_static(found.variable)) {
                 let times: BTreeSet<ValidTime> = found.iter().flat_map(|found| real_times(found.variable)).collect();
                 complete = complete.intersection(&times).copied().collect();
@@ -230,8 +246,8 @@ impl Inventory {
     fn locate<'a>(&'a self, request: &'a Request, changes: Changes, problems: &mut Vec<Problem>) -> Vec<Reading<'a>> {
         let mut readings = Vec::new();
         let mut missing: BTreeMap<ValidTime, BTreeSet<String>> = BTreeMap::new();
-        for (wanted, level) in &request.fields {
-            let level = *level;
+        for Wanted { variable: wanted, level, plausible } in &request.fields {
+            let (level, plausible) = (*level, *plausible);
             let found = match find(self, (wanted, level), request.grid.as_deref()) {
                 Ok(found) => found,
                 Err(why_not) => {
@@ -245,7 +261,9 @@ impl Inventory {
                     let constant = timeless || is_static(found.variable);
                     let index = if constant { Some(0) } else { time_index(found.variable, time) };
                     let trusted = self.trusts_units(found.variable, wanted);
-                    index.map(|time_index| Reading { found: *found, wanted, level, time, time_index, trusted })
+                    let reading =
+                        |time_index| Reading { found: *found, wanted, level, time, time_index, plausible, trusted };
+                    index.map(reading)
                 };
                 let mut holders = found.iter().filter_map(at_time);
                 match (holders.next(), holders.next()) {
@@ -301,7 +319,7 @@ impl Inventory {
         if self.trusts_units(variable, ours) {
             return None;
         }
-        let (found, expected) = contradicts_unit(range, ours, variable.levels[0], &variable.units)?;
+        let (found, expected) = contradicts_unit(range, (ours, variable.levels[0]), None, &variable.units)?;
         Some(Problem::in_file(&file.path, found, expected).of(&variable.name))
     }
 

@@ -135,7 +135,7 @@ pub fn by_standard_name(standard_name: &str, level: &Level, height: Option<f64>)
         ("surface_air_pressure", true) => "sp",
         ("surface_temperature", true) => "skt",
         ("sea_surface_temperature", true) => "sst",
-        ("precipitation_amount", true) => "tp",
+        ("precipitation_amount" | "lwe_thickness_of_precipitation_amount", true) => "tp",
         ("precipitation_flux", true) => "prate",
         ("cloud_area_fraction", true) => "tcc",
         ("atmosphere_mass_content_of_water", true) => "tcw",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::file::{SourceFile, SourceVariable};
-use super::units::{self, Conversion, conversion};
+use super::units::{self, Conversion, conversion_to};
 use super::{Inventory, Problem, Recognition, lexicon};
 use crate::atmos::{Grid, Level, Variable};
 
@@ -55,7 +55,7 @@ pub(super) fn find<'a>(
             1 => {}
             n => problems.push(problem(format!("level {level} {n} times"), "it once".to_owned())),
         }
-        let conversion = conversion(&variable.units, &wanted.units);
+        let conversion = conversion_to(&variable.units, wanted);
         if conversion.is_none() {
             let units =
                 if variable.units.is_empty() { "no units".into() } else { format!("units {:?}", variable.units) };

@@ -33,5 +33,5 @@ pub use dataset::{Array, Attribute, Attributes, Dataset, ElementType, Isolation,
 pub use error::{IngestError, Problem};
 pub use field::Range;
 pub use file::{Recognition, SourceFile, SourceVariable};
-pub use inventory::{Inventory, Request};
+pub use inventory::{Inventory, Request, Wanted};
 pub use units::{Conversion, conversion};

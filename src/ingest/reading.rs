@@ -25,6 +25,8 @@ pub(super) struct Reading<'a> {
     pub time: ValidTime,
     /// In the variable's own list.
     pub time_index: usize,
+    /// What the values may be, where the reader says so.
+    pub plausible: Option<(f64, f64)>,
     /// The unit is believed, whatever the values.
     pub trusted: bool,
 }
@@ -138,7 +140,8 @@ impl Reading<'_> {
         block.field(place, self.found.conversion, values).map_err(|reason| self.problem(reason, "readable values"))?;
         let problem = missing(values, grid).or_else(|| {
             let units = &self.found.variable.units;
-            (!self.trusted).then(|| contradicts_unit(Range::of(values), self.wanted, self.level, units))?
+            let wanted = (self.wanted, self.level);
+            (!self.trusted).then(|| contradicts_unit(Range::of(values), wanted, self.plausible, units))?
         });
         problem.map_or(Ok(()), |(what, expected)| Err(self.problem(what, expected)))
     }

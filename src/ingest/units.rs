@@ -1,5 +1,7 @@
 //! Unit conversion: UDUNITS spellings of the quantities that we know.
 
+use crate::atmos::Variable;
+
 /// `ours = found × scale + offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conversion {
@@ -79,6 +81,16 @@ pub fn conversion(found: &str, ours: &str) -> Option<Conversion> {
     Some(Conversion { scale: *scale, offset: *offset })
 }
 
+/// The same for a variable: a depth of liquid water is a mass per area, too, at 1000 kg m-3.
+pub fn conversion_to(found: &str, wanted: &Variable) -> Option<Conversion> {
+    let depth = || {
+        let is_depth = wanted.standard_name.starts_with("lwe_thickness_of_") && &*wanted.units == "m";
+        let mass = conversion(found, "kg m-2").filter(|_| is_depth)?;
+        Some(Conversion { scale: mass.scale * 1e-3, offset: mass.offset * 1e-3 })
+    };
+    conversion(found, &wanted.units).or_else(depth)
+}
+
 /// The spellings that [`conversion`] knows for these units, for messages.
 pub fn accepted(ours: &str) -> String {
     let normal = normal_form(ours);
@@ -118,6 +130,11 @@ mod tests {
             let conversion = conversion(found, ours).unwrap_or_else(|| panic!("{found} → {ours}"));
             assert!((conversion.apply(value) - expected).abs() < 1e-9, "{found} → {ours}");
         }
+        let depth = Variable::new("tp", "lwe_thickness_of_precipitation_amount", "", "m");
+        for (found, expected) in [("m", 2.0), ("kg m-2", 0.002), ("mm", 0.002)] {
+            assert_eq!(conversion_to(found, &depth).unwrap().apply(2.0), expected);
+        }
+        assert_eq!(conversion_to("kg m-2", &Variable::new("orog", "surface_altitude", "", "m")), None);
         for (found, ours) in [("Pa", "K"), ("furlong", "m"), ("", "K"), ("m", "Pa"), ("s", "m s-1")] {
             assert_eq!(conversion(found, ours), None, "{found} → {ours}");
         }

@@ -40,6 +40,8 @@ pub struct Channel {
     pub diff_std: f64,
     /// Values outside stop a run, in the variable's units.
     pub plausible: (f64, f64),
+    /// The same, where the package tells it: then it holds for what is read, too.
+    pub told_plausible: Option<(f64, f64)>,
     pub clamp: Clamp,
     /// Of a forcing that is computed; others are read.
     pub formula: Option<Formula>,
@@ -95,6 +97,11 @@ impl ChannelLayout {
 
     pub fn iter(&self) -> std::slice::Iter<'_, Channel> {
         self.channels.iter()
+    }
+
+    /// Those with one of these roles, in order: their places.
+    pub fn places(&self, role: Role) -> Vec<u32> {
+        (0..).zip(&self.channels).filter(|(_, channel)| channel.role == role).map(|(place, _)| place).collect()
     }
 
     /// Variables in order of first appearance, each with its levels in channel order.

@@ -10,7 +10,9 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use sha2::{Digest, Sha256};
 
-use super::arch::{self, Sfno};
+use super::arch::{self, GraphCast, Sfno};
+use super::global_step::GlobalStep;
+use super::layers::graph::Graph;
 use super::limited_area::{Boundary, LimitedAreaStep};
 use super::manifest::{BoundaryForm, is_object_name};
 use super::{
@@ -94,6 +96,14 @@ impl ModelPackage {
                 let step = LimitedAreaStep::load(config, &graph, weights, &self.channels, surroundings, self.time_step);
                 Box::new(step.map_err(error)?)
             }
+            arch::ArchConfig::GraphCast(config, widths) => {
+                let graph = Graph::read(&self.path.join(&config.graph), 1).map_err(error)?;
+                let weights = self.weights(device)?;
+                let network = GraphCast::load(config, *widths, &graph, &surroundings.grid, weights).map_err(error)?;
+                let times = (model.input_states, self.time_step);
+                let step = GlobalStep::new(network, &self.channels, surroundings, times, device);
+                Box::new(step.map_err(error)?)
+            }
         })
     }
 
@@ -158,6 +168,8 @@ impl ModelPackage {
             arch::ArchConfig::NeuralLam(config, _) => {
                 (config.num_past_forcing_steps as i64, config.num_future_forcing_steps as i64)
             }
+            // at the times of the input states, and at the target's
+            arch::ArchConfig::GraphCast(..) => (self.manifest.model.input_states as i64, 0),
             arch::ArchConfig::Persistence | arch::ArchConfig::Sfno(_) => (0, 0),
         }
     }

@@ -160,6 +160,9 @@ impl Convention {
             }
             ("relative_humidity", "1") => new(Palette::Humidity, Display::scaled(100.0), "%", Fixed(0.0, 100.0)),
             ("precipitation_amount", "kg m-2") => new(Palette::Precipitation, Display::SAME, "mm", Fixed(0.2, 50.0)),
+            ("lwe_thickness_of_precipitation_amount", "m") => {
+                new(Palette::Precipitation, Display::scaled(1000.0), "mm", Fixed(0.2, 50.0))
+            }
             ("precipitation_flux", "kg m-2 s-1") => {
                 new(Palette::Precipitation, Display::scaled(3600.0), "mm/h", Fixed(0.1, 20.0))
             }

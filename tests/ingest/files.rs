@@ -394,12 +394,12 @@ fn single_levels_are_told_apart_by_height_and_name() {
     let inventory = open(&[&path]).unwrap();
     let wanted = Request {
         fields: vec![
-            (ours("t2m"), Level::Surface),
-            (ours("t"), Level::Pressure(850.0)),
+            (ours("t2m"), Level::Surface).into(),
+            (ours("t"), Level::Pressure(850.0)).into(),
             // names that a package declares: CF attributes and the level tell
-            (Variable::new("t_low", "air_temperature", "", "K"), Level::Model(8)),
-            (Variable::new("screen", "air_temperature", "", "K"), Level::Height(2.0)),
-            (ours("skt"), Level::Surface),
+            (Variable::new("t_low", "air_temperature", "", "K"), Level::Model(8)).into(),
+            (Variable::new("screen", "air_temperature", "", "K"), Level::Height(2.0)).into(),
+            (ours("skt"), Level::Surface).into(),
         ],
         times: vec![time(NOON)],
         grid: None,

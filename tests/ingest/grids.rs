@@ -79,8 +79,10 @@ fn a_projection_in_every_order_of_its_axes() {
         assert!((centre.0 - 56.7).abs() < 1e-9 && (centre.1 - 25.0).abs() < 1e-9, "{centre:?}");
         assert!(grid.place(0, 0).0 > centre.0 && grid.place(0, 0).1 < centre.1);
         let level = inventory.variables().next().unwrap().1.levels[0];
-        let wanted =
-            Request { fields: vec![(Variable::new("ta", "air_temperature", "", "K"), level)], ..request(&[], &[NOON]) };
+        let wanted = Request {
+            fields: vec![(Variable::new("ta", "air_temperature", "", "K"), level).into()],
+            ..request(&[], &[NOON])
+        };
         let analysis = inventory.read(&wanted).unwrap();
         let expected = |row: usize, column: usize| {
             let row = y.iter().position(|value| *value == [NEAR, 0.0, -NEAR][row]).unwrap();

@@ -27,7 +27,7 @@ fn ours(name: &str) -> Variable {
 
 fn request(fields: &[(&str, Level)], times: &[&str]) -> Request {
     Request {
-        fields: fields.iter().map(|(name, level)| (ours(name), *level)).collect(),
+        fields: fields.iter().map(|(name, level)| (ours(name), *level).into()).collect(),
         times: times.iter().map(|text| time(text)).collect(),
         grid: None,
     }

@@ -9,8 +9,9 @@ use crate::atmos::Grid;
 use crate::import::ImportError;
 use crate::import::write::GRAPH;
 use crate::model::BoundaryNodes;
-use crate::model::arch::neural_lam::{Edges, Features, Graph, GraphSection};
+use crate::model::arch::neural_lam::GraphSection;
 use crate::model::checkpoint::{Checkpoint, Value};
+use crate::model::layers::graph::{Edges, Features, Graph};
 
 /// The format of today.
 const SPEC_VERSION: &str = "0.1.0";

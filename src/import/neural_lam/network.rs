@@ -8,10 +8,9 @@ use candle_core::{Device, Tensor};
 use super::arguments::Arguments;
 use super::graph_folder;
 use crate::import::{ImportError, Params};
-use crate::model::arch::neural_lam::{
-    Aggregation, Architecture, Dialect, GnnType, Graph, GraphSection, NeuralLamConfig,
-};
+use crate::model::arch::neural_lam::{Aggregation, Architecture, Dialect, GnnType, GraphSection, NeuralLamConfig};
 use crate::model::checkpoint::{Checkpoint, CheckpointError, TensorInfo, Value};
+use crate::model::layers::graph::Graph;
 
 /// A network without what surrounds it.
 #[derive(Debug)]

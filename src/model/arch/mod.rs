@@ -8,9 +8,13 @@ use super::{ChannelLayout, Channels, Manifest, ModelGrid, Predicts, ProblemList,
 use crate::atmos::{Grid, GridKind};
 use crate::model::layers::spherical::SphereGrid;
 
+pub mod gnu_order;
+pub mod graphcast;
 pub mod neural_lam;
 pub mod sfno;
 
+pub use graphcast::GraphCast;
+use graphcast::GraphCastConfig;
 use neural_lam::{Dialect, NeuralLamConfig, Widths};
 pub use sfno::Sfno;
 use sfno::SfnoConfig;
@@ -25,6 +29,7 @@ pub enum ArchConfig {
     Persistence,
     Sfno(Box<SfnoConfig>),
     NeuralLam(Box<NeuralLamConfig>, Widths),
+    GraphCast(Box<GraphCastConfig>, graphcast::Widths),
 }
 
 impl ArchConfig {
@@ -37,7 +42,7 @@ impl ArchConfig {
     ) -> Option<Self> {
         let arch = manifest.model.arch.as_str();
         if let Some((channels, _)) = shape
-            && arch != "neural-lam"
+            && !["neural-lam", "graphcast"].contains(&arch)
         {
             states_alone(arch, manifest, channels, problems);
         }
@@ -110,8 +115,21 @@ impl ArchConfig {
                 let widths = config.widths(channels);
                 Some(Self::NeuralLam(Box::new(config), widths))
             }
+            "graphcast" => {
+                let config = GraphCastConfig::deserialize(manifest.arch.clone())
+                    .map_err(|error| {
+                        let found = error.to_string().trim().replace('\n', "; ");
+                        problems.add("model.toml: [arch]", found, "the hyperparameters of GraphCast");
+                    })
+                    .ok()?;
+                config.validate(problems);
+                check_graphcast(&config, manifest, shape?, problems);
+                let widths = graphcast::Widths::of(shape?.0, manifest.model.input_states);
+                Some(Self::GraphCast(Box::new(config), widths))
+            }
             other => {
-                problems.add("model.toml: [model] arch", format!("{other:?}"), "sfno, neural-lam or persistence");
+                let expected = "sfno, neural-lam, graphcast or persistence";
+                problems.add("model.toml: [model] arch", format!("{other:?}"), expected);
                 None
             }
         }
@@ -123,6 +141,7 @@ impl ArchConfig {
             Self::Persistence => WeightShapes::new(),
             Self::Sfno(config) => config.weight_shapes(),
             Self::NeuralLam(config, widths) => config.weight_shapes(*widths),
+            Self::GraphCast(config, widths) => config.weight_shapes(*widths),
         }
     }
 }
@@ -180,6 +199,30 @@ fn check_sfno(
     }
 }
 
+/// GraphCast predicts differences of what it carries, on a grid that its graph is made for.
+fn check_graphcast(
+    config: &GraphCastConfig,
+    manifest: &Manifest,
+    (channels, grid): (&Channels, &ModelGrid),
+    problems: &mut ProblemList,
+) {
+    if manifest.model.predicts != Predicts::Tendency {
+        problems.add("model.toml: [model] predicts", "\"state\"", "\"tendency\"");
+    }
+    if grid.fixed().is_none_or(|grid| grid.rectilinear().is_none()) {
+        let expected = "parallels and meridians: graphcast is global";
+        problems.add("model.toml: [grid] kind", grid.to_string(), expected);
+    }
+    if !manifest.files.iter().any(|known| known.name == config.graph) {
+        let found = format!("{:?}", config.graph);
+        problems.add("model.toml: [arch] graph", found, "a file that [[file]] tells of");
+    }
+    if channels.state.iter().all(|channel| channel.role != Role::Prognostic) {
+        problems.add("model.toml: [[channel]]", "none that is prognostic", "at least one that is carried");
+    }
+    no_clamp_or_boundary("graphcast", manifest, channels, problems);
+}
+
 /// What an architecture without forcings and boundaries cannot use.
 fn states_alone(arch: &str, manifest: &Manifest, channels: &Channels, problems: &mut ProblemList) {
     for channel in channels.all().filter(|channel| channel.role != Role::Prognostic) {
@@ -187,6 +230,10 @@ fn states_alone(arch: &str, manifest: &Manifest, channels: &Channels, problems: 
         let found = format!("role {:?}", channel.role).to_lowercase();
         problems.add(place, found, format!("prognostic: {arch} carries all its channels"));
     }
+    no_clamp_or_boundary(arch, manifest, channels, problems);
+}
+
+fn no_clamp_or_boundary(arch: &str, manifest: &Manifest, channels: &Channels, problems: &mut ProblemList) {
     for channel in channels.state.iter().filter(|channel| channel.clamp != Default::default()) {
         let place = format!("model.toml: [[channel]] {}: clamp", channel.label());
         problems.add(place, "limits", format!("none: {arch} knows none"));

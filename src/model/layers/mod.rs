@@ -1,3 +1,5 @@
 //! Building blocks that architectures share.
 
+pub mod gnn;
+pub mod graph;
 pub mod spherical;

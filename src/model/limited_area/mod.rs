@@ -1,7 +1,6 @@
 //! A step over a limited area: two states, forcings around the target time, what is static, and the boundary's data: on a
 //! frame at the edges where they decide, or at nodes of their own.
 
-mod forcings;
 mod frame;
 mod nodes;
 mod order;
@@ -11,10 +10,11 @@ use std::sync::Arc;
 use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::arch::neural_lam::{Graph, Inputs, NeuralLamConfig, StepPredictor};
+use super::arch::neural_lam::{Inputs, NeuralLamConfig, StepPredictor};
+use super::forcings::{Forcings, LEAST_STD, standardised_statics};
+use super::layers::graph::Graph;
 use super::{Channel, ChannelLayout, Channels, State, StepModel, Surroundings};
 use crate::atmos::{Grid, LeadTime, ValidTime};
-use forcings::{Forcings, LEAST_STD, standardised_statics};
 pub use frame::Frame;
 use frame::FrameData;
 use nodes::NodeFeatures;

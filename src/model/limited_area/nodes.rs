@@ -7,9 +7,9 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Error, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
-use super::forcings::{Forcings, standardised_statics};
 use crate::atmos::{Grid, LeadTime, ValidTime};
 use crate::model::arch::neural_lam::{BoundaryArguments, TimeDeltaEncoding};
+use crate::model::forcings::{Forcings, standardised_statics};
 use crate::model::{Channels, NodeData};
 
 /// Where the nodes of a graph lie, in their order.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::is_object_name;
-use crate::atmos::{Level, Variable, known_variable};
+use crate::atmos::{Level, Variable, known_variables};
 use crate::model::{Channel, Clamp, Formula, Predicts, ProblemList, Role};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -102,7 +102,7 @@ impl ChannelSection {
                 1.0
             }
         };
-        let known = known_variable(&self.name);
+        let known = known_variables(&self.name).find(|known| known.units == self.units);
         let plausible = self.plausible.or(known.map(|known| known.plausible)).unwrap_or((f64::MIN, f64::MAX));
         if plausible.0.partial_cmp(&plausible.1) != Some(std::cmp::Ordering::Less) {
             problems.add(place("plausible"), format!("{plausible:?}"), "[lowest, highest]");
@@ -121,14 +121,10 @@ impl ChannelSection {
         if self.formula.is_some() && !matches!(self.role, Role::Forcing | Role::Boundary) {
             problems.add(place("formula"), "a formula", "none: only a forcing is computed");
         }
-        if let Some(known) = known
-            && known.units != self.units
-        {
-            problems.add(
-                place("units"),
-                format!("{:?}", self.units),
-                format!("{:?}: inside vejr, {} has no other", known.units, self.name),
-            );
+        let units: Vec<&str> = known_variables(&self.name).map(|known| known.units).collect();
+        if known.is_none() && !units.is_empty() {
+            let expected = format!("{units:?}: inside vejr, {} has no other", self.name);
+            problems.add(place("units"), format!("{:?}", self.units), expected);
         }
         let long_name = self.long_name.as_deref().or(known.map(|known| known.long_name)).unwrap_or(&self.name);
         Some(Channel {
@@ -140,6 +136,7 @@ impl ChannelSection {
             diff_mean,
             diff_std,
             plausible,
+            told_plausible: self.plausible,
             clamp,
             formula: self.formula,
         })

@@ -50,7 +50,7 @@ fn check(name: &str, mut message: GribMessage) {
     let (_, found) = inventory.variables().next().unwrap();
     let (variable, level) = (Variable::new(&found.name, "", "", &found.units), found.levels[0]);
     let time = found.times[0].real().unwrap();
-    let request = Request { fields: vec![(variable, level)], times: vec![time], grid: None };
+    let request = Request { fields: vec![(variable, level).into()], times: vec![time], grid: None };
     let (stacks, grid) = inventory.read_stacked(&request).unwrap();
     assert_eq!(grid.len(), positions.len(), "{name}: {grid}");
     let width = grid.shape().1;
@@ -156,7 +156,7 @@ fn messages_become_arrays_with_members_times_and_levels() {
     assert_eq!(times.len(), 2);
     let variable = Variable::new("t", "air_temperature", "", "K");
     let at = |level: f64| (variable.clone(), Level::Pressure(level));
-    let request = Request { fields: vec![at(850.0), at(500.0)], times, grid: None };
+    let request = Request { fields: vec![at(850.0).into(), at(500.0).into()], times, grid: None };
     let (stacks, grid) = inventory.read_stacked(&request).unwrap();
     let corners: Vec<[f32; 2]> = stacks.iter().map(|stack| [stack[0], stack[grid.len()]]).collect();
     assert_eq!(corners, [[203.0, 201.0], [204.0, 202.0]]);

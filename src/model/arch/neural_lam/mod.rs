@@ -9,8 +9,6 @@
 mod clamping;
 mod config;
 mod create_graph;
-mod gnn;
-mod graph;
 mod predictor;
 mod processor;
 mod time_delta;
@@ -25,14 +23,14 @@ pub use config::{
     Aggregation, Architecture, BoundaryArguments, Dialect, GnnType, GraphSection, NeuralLamConfig, Widths,
 };
 pub use create_graph::create_graph;
-pub use graph::{Edges, Features, Graph};
 pub use predictor::{Inputs, StepPredictor};
 pub use time_delta::TimeDeltaEncoding;
 
 use crate::atmos::{Axes, Grid};
-use crate::device::{Perceptron, ReceiverEdges};
+use crate::device::Perceptron;
+use crate::model::layers::gnn::{EmbeddedEdges, Link};
+use crate::model::layers::graph::{Edges, Graph};
 use config::{POST_MESH, PRE_MESH};
-use gnn::{EmbeddedEdges, Gnn};
 use processor::Processor;
 use weights::{Projection, Weights};
 
@@ -49,26 +47,6 @@ pub struct NeuralLam {
     m2g: Link,
     processor: Processor,
     state: usize,
-}
-
-/// Edges between grid and mesh, which never change.
-#[derive(Debug)]
-struct Link {
-    gnn: Gnn,
-    edges: ReceiverEdges,
-    /// What they add to the first layer, `[E, D]`.
-    constant: Tensor,
-}
-
-impl Link {
-    fn new(gnn: Gnn, edges: EmbeddedEdges) -> Result<Self> {
-        let constant = gnn.constant(&edges.embedded)?;
-        Ok(Self { gnn, edges: edges.edges, constant })
-    }
-
-    fn forward(&self, senders: &Tensor, receivers: &Tensor) -> Result<Tensor> {
-        self.gnn.nodes(&self.edges, &self.constant, senders, receivers)
-    }
 }
 
 impl NeuralLamConfig {
@@ -119,8 +97,8 @@ impl NeuralLam {
         let (grid, mesh) = (graph.grid_nodes, graph.mesh[0].rows());
         let link = |name: &str, edges: &Edges, nodes: (usize, usize), messages| {
             let embedder = weights.perceptron(&format!("{name}_embedder"))?;
-            let gnn = Gnn::load(&weights, &format!("{name}_gnn"), messages)?;
-            Link::new(gnn, EmbeddedEdges::new(edges, nodes, &embedder, &device)?)
+            let gnn = weights.gnn(&format!("{name}_gnn"), messages)?;
+            Link::new(gnn, EmbeddedEdges::new(edges, nodes, embedder, &device)?)
         };
         let (d, g) = (config.hidden_dim, config.grid_dim());
         let projections =

@@ -4,7 +4,8 @@ use candle_core::{Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::clamping::Clamping;
-use super::{Graph, NeuralLam, NeuralLamConfig, Widths};
+use super::{NeuralLam, NeuralLamConfig, Widths};
+use crate::model::layers::graph::Graph;
 use crate::model::{Channel, ChannelLayout};
 
 /// The network, with what its output is multiplied by and kept within.

@@ -3,10 +3,10 @@
 use candle_core::{Device, Result, Tensor};
 
 use super::config::{Aggregation, Architecture, NeuralLamConfig};
-use super::gnn::{EdgeStates, EmbeddedEdges, Gnn};
-use super::graph::{Features, Graph};
 use super::weights::Weights;
 use crate::device::{Messages, Perceptron};
+use crate::model::layers::gnn::{EdgeStates, EmbeddedEdges, Gnn};
+use crate::model::layers::graph::{Features, Graph};
 
 /// The mesh of one step: nodes by level, the finest first, and the states of the edges.
 struct Mesh<'a> {
@@ -88,18 +88,18 @@ impl Processor {
         });
         let same = (0..levels).map(|l| {
             let embedder = weights.perceptron(&name("m2m_embedder", "mesh_same_embedders", l))?;
-            EmbeddedEdges::new(&graph.mesh_to_mesh[l], (counts[l], counts[l]), &embedder, device)
+            EmbeddedEdges::new(&graph.mesh_to_mesh[l], (counts[l], counts[l]), embedder, device)
         });
         let up = (0..levels - 1).map(|l| {
             let embedder = weights.perceptron(&format!("mesh_up_embedders.{l}"))?;
-            EmbeddedEdges::new(&graph.mesh_up[l], (counts[l], counts[l + 1]), &embedder, device)
+            EmbeddedEdges::new(&graph.mesh_up[l], (counts[l], counts[l + 1]), embedder, device)
         });
         let down = (0..levels - 1).map(|l| {
             let embedder = weights.perceptron(&format!("mesh_down_embedders.{l}"))?;
-            EmbeddedEdges::new(&graph.mesh_down[l], (counts[l + 1], counts[l]), &embedder, device)
+            EmbeddedEdges::new(&graph.mesh_down[l], (counts[l + 1], counts[l]), embedder, device)
         });
         let between = |name: &str, messages: Messages| -> Result<Vec<Gnn>> {
-            (0..levels - 1).map(|l| Gnn::load(weights, &format!("{name}.{l}"), messages)).collect()
+            (0..levels - 1).map(|l| weights.gnn(&format!("{name}.{l}"), messages)).collect()
         };
         let (up_messages, down_messages) = (config.mesh_up_gnn_type.messages(), config.mesh_down_gnn_type.messages());
         Ok(Self {
@@ -137,9 +137,8 @@ impl Processor {
         for layer in &self.layers {
             layer.forward(&mut mesh)?;
         }
-        for (l, gnn) in self.read.iter().enumerate().rev() {
-            let constant = gnn.constant(mesh.down[l].states())?;
-            mesh.nodes[l] = gnn.nodes(mesh.down[l].edges, &constant, &mesh.nodes[l + 1], &mesh.nodes[l])?;
+        for ((l, gnn), edges) in self.read.iter().enumerate().zip(mesh.down).rev() {
+            mesh.nodes[l] = edges.last(gnn, &mesh.nodes[l + 1], &mesh.nodes[l])?;
         }
         Ok(mesh.nodes.swap_remove(0))
     }
@@ -148,12 +147,12 @@ impl Processor {
 impl Layer {
     fn load(config: &NeuralLamConfig, k: usize, levels: usize, weights: &Weights<'_>) -> Result<Self> {
         let gnns = |name: &str, count: usize, messages: Messages| -> Result<Vec<Gnn>> {
-            (0..count).map(|l| Gnn::load(weights, &format!("{name}.{k}.{l}"), messages)).collect()
+            (0..count).map(|l| weights.gnn(&format!("{name}.{k}.{l}"), messages)).collect()
         };
         let sum = Aggregation::Sum.messages();
         Ok(match config.network {
             Architecture::GraphLam => {
-                Self::Flat(Gnn::load(weights, &format!("processor.module_{k}"), config.mesh_aggr.messages())?)
+                Self::Flat(weights.gnn(&format!("processor.module_{k}"), config.mesh_aggr.messages())?)
             }
             Architecture::HiLam => Self::Sweep(Box::new(Sweep {
                 down_same: gnns("mesh_down_same_gnns", levels, sum)?,

@@ -6,7 +6,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::{MlpSpec, NeuralLamConfig, Widths};
-use crate::device::Perceptron;
+use crate::device::{Messages, Perceptron};
+use crate::model::layers::gnn::Gnn;
 
 /// What changes the width between grid and mesh.
 #[derive(Debug)]
@@ -38,6 +39,11 @@ impl<'a> Weights<'a> {
     pub fn projection(&self, name: &str, from: usize, to: usize) -> Result<Projection> {
         let vb = self.vb.pp(name);
         Ok(Projection { weight: vb.get((to, from), "weight")?.t()?.contiguous()?, bias: vb.get(to, "bias")? })
+    }
+
+    pub fn gnn(&self, name: &str, messages: Messages) -> Result<Gnn> {
+        let (edge_mlp, aggr_mlp) = (format!("{name}.edge_mlp"), format!("{name}.aggr_mlp"));
+        Ok(Gnn::new(self.perceptron(&edge_mlp)?, self.perceptron(&aggr_mlp)?, messages))
     }
 
     pub fn perceptron(&self, name: &str) -> Result<Perceptron> {

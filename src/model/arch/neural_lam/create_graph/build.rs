@@ -3,7 +3,7 @@
 use super::kd_tree::KdTree;
 use super::mesh::{Extent, Mesh, difference, features, flatten, sides};
 use super::{EdgeSet, GraphError};
-use crate::model::arch::neural_lam::{Edges, Features, Graph};
+use crate::model::layers::graph::{Edges, Features, Graph};
 
 /// A grid point sends to the mesh nodes within so many mesh spacings.
 const REACH: f64 = 0.67;

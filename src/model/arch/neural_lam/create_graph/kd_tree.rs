@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::select::{nth_element, partition};
+use crate::model::arch::gnu_order::{nth_element, partition};
 
 /// `scipy.spatial.KDTree` takes 10; `cKDTree`, with 16, answers otherwise.
 const LEAF_SIZE: usize = 10;

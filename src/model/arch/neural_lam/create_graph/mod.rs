@@ -13,13 +13,12 @@
 mod build;
 mod kd_tree;
 mod mesh;
-mod select;
 #[cfg(test)]
 mod tests;
 
 pub use build::create_graph;
 
-use super::graph::{Edges, Features};
+use crate::model::layers::graph::{Edges, Features};
 
 /// Edges from one set of nodes to another, in the reference's order.
 #[derive(Debug, Clone, Default, PartialEq)]

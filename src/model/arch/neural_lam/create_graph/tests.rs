@@ -1,9 +1,9 @@
 use sha2::{Digest, Sha256};
 
 use super::kd_tree::KdTree;
-use super::select::{nth_element, partition};
+use crate::model::arch::gnu_order::{nth_element, partition};
 use super::*;
-use crate::model::arch::neural_lam::Graph;
+use crate::model::layers::graph::Graph;
 
 /// Points `spacing` apart, y fastest.
 fn grid((nx, ny): (usize, usize), spacing: f64, (x0, y0): (f64, f64)) -> Vec<[f64; 2]> {
