@@ -121,7 +121,7 @@ fn graphs_are_the_reference_s() {
     for kept in kept {
         let resolution = kept["resolution"].as_f64().unwrap();
         let config = GraphCastConfig {
-            mesh_size: kept["mesh"].as_u64().unwrap() as usize,
+            mesh_size: kept["mesh_size"].as_u64().unwrap() as usize,
             latent_size: 1,
             gnn_msg_steps: 1,
             hidden_layers: 1,
@@ -225,5 +225,5 @@ fn what_is_no_graphcast_is_refused_with_the_reason() {
     done(vejr(&[&"models", &"import", &alone.join("params.npz"), &"--output", &output, &"--params", &params]));
     // input that is not the model's
     let other = fixtures().join("no_precipitation");
-    refused(forecast(&output, &other, 1, &work.path().join("f.zarr")), 3, &["q 50hPa", "levels 300hPa", "15.0° apart"]);
+    refused(forecast(&output, &other, 1, &work.path().join("f.zarr")), 3, &["q 50hPa", "levels 300hPa", "the grid 13×24"]);
 }

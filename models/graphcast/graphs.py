@@ -79,7 +79,7 @@ def main():
     for mesh, resolution, radius in KEPT:
         arrays = graph(mesh, resolution, radius)
         digests = {name: digest(arrays[name]) for name in EDGES}
-        kept.append({"mesh": mesh, "resolution": resolution, "radius": radius, **digests})
+        kept.append({"mesh_size": mesh, "resolution": resolution, "radius": radius, **digests})
     args.output.write_text(json.dumps(kept, indent=1) + "\n")
 
 
