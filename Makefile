@@ -23,6 +23,8 @@ bench: build test-tools
 	.venv/bin/python benches/limited_area.py
 	.venv/bin/python benches/limited_area.py --model hi_lam
 	.venv/bin/python benches/ingest.py --rounds 3
+	@.venv/bin/python -c 'import weathernext, xarray_jax' 2>/dev/null && .venv/bin/python benches/graphcast.py || \
+		echo 'GraphCast: not measured, its reference is not installed (models/graphcast/README.md)'
 
 # scores of the bundled model on its test year
 skill: build

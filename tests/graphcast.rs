@@ -60,7 +60,10 @@ fn forecasts_are_the_reference_s() {
         let package = import(&case, work.path());
         let steps = |name: &str| {
             let script = "import sys, xarray; print(xarray.open_dataset(sys.argv[1]).sizes['time'])";
-            python::run(Command::new(&python).args(["-c", script]).arg(case.join(name))).trim().parse::<usize>().unwrap()
+            python::run(Command::new(&python).args(["-c", script]).arg(case.join(name)))
+                .trim()
+                .parse::<usize>()
+                .unwrap()
         };
         let (steps, output) = (steps("expected.nc"), work.path().join("f.zarr"));
         done(forecast(&package, &case, steps, &output));
@@ -102,7 +105,11 @@ fn a_longer_forecast_begins_as_a_shorter_one() {
     let shared = step(&short, "tp");
     assert!(shared.len() >= 2, "{shared:?}");
     for object in shared {
-        assert_eq!(std::fs::read(short.join(&object)).unwrap(), std::fs::read(long.join(&object)).unwrap(), "{object:?}");
+        assert_eq!(
+            std::fs::read(short.join(&object)).unwrap(),
+            std::fs::read(long.join(&object)).unwrap(),
+            "{object:?}"
+        );
     }
 }
 
@@ -148,8 +155,11 @@ fn graphs_are_the_reference_s() {
     }
 }
 
+/// What becomes of an entry, by its name and contents.
+type Change = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>;
+
 /// Rewrites entries of a `.npz`: what `change` makes of each, which may be nothing.
-fn rewritten(from: &Path, to: &Path, change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) {
+fn rewritten(from: &Path, to: &Path, change: &Change) {
     let mut archive = zip::ZipArchive::new(std::fs::File::open(from).unwrap()).unwrap();
     let mut writer = zip::ZipWriter::new(std::fs::File::create(to).unwrap());
     for index in 0..archive.len() {
@@ -173,7 +183,7 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 fn what_is_no_graphcast_is_refused_with_the_reason() {
     let case = fixtures().join("two_hidden_layers");
     let work = tempfile::tempdir().unwrap();
-    let try_import = |name: &str, change: &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>| {
+    let try_import = |name: &str, change: &Change| {
         let folder = work.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         for file in ["mean_by_level.nc", "stddev_by_level.nc", "diffs_stddev_by_level.nc"] {
@@ -186,7 +196,7 @@ fn what_is_no_graphcast_is_refused_with_the_reason() {
         result
     };
     const LAYER: &str = "params:mesh_gnn/~_networks_builder/processor_edges_1_mesh_mlp/~/linear_0:w.npy";
-    let cases: [(&str, &[&str], &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>); 7] = [
+    let cases: [(&str, &[&str], &Change); 7] = [
         ("no-layer", &["no tensor mesh_gnn.processor_edges_1_mesh_mlp.linear_0.w"], &|name, bytes| {
             (name != LAYER).then_some(bytes)
         }),
@@ -225,5 +235,9 @@ fn what_is_no_graphcast_is_refused_with_the_reason() {
     done(vejr(&[&"models", &"import", &alone.join("params.npz"), &"--output", &output, &"--params", &params]));
     // input that is not the model's
     let other = fixtures().join("no_precipitation");
-    refused(forecast(&output, &other, 1, &work.path().join("f.zarr")), 3, &["q 50hPa", "levels 300hPa", "the grid 13×24"]);
+    refused(
+        forecast(&output, &other, 1, &work.path().join("f.zarr")),
+        3,
+        &["q 50hPa", "levels 300hPa", "the grid 13×24"],
+    );
 }

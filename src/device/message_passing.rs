@@ -117,11 +117,13 @@ pub fn message_passing(
 ) -> Result<(Tensor, Option<Tensor>)> {
     let sizes = Sizes::check(edges, mlp, input, (senders, receivers), messages, update)?;
     let Sizes { edge_width, sender_width, receiver_width, first, out } = sizes;
-    let sender_columns = edge_width..edge_width + sender_width;
-    let sender_terms = mlp.project(sender_columns, senders, false)?;
+    let project = || mlp.project(edge_width..edge_width + sender_width, senders, false);
     if !matches!(senders.device(), Device::Cpu) {
-        return with_candle(edges, mlp, input, (senders, receivers, &sender_terms), messages, update);
+        return with_candle(edges, mlp, input, (senders, receivers, &project()?), messages, update);
     }
+    // where senders have few edges, their terms are computed edge by edge, and never held for all senders
+    let by_edge = edges.senders.len() < 2 * edges.sender_count;
+    let sender_terms = if by_edge { senders.clone() } else { project()? };
     let (e, r) = (edges.senders.len(), edges.receiver_count());
     let (edge, embedder) = match input {
         EdgeInput::Term(edge) | EdgeInput::State(edge) => (edge, None),
@@ -135,7 +137,8 @@ pub fn message_passing(
         with_all(&[edge, senders, receivers, &sender_terms], &mut |slices| {
             let [edge, senders, receivers, sender_terms] = slices else { return Ok(()) };
             let weight = mlp.layers[0].0;
-            let run = |(buffers, embedded, terms): &mut (Buffers, Buffers, Vec<f32>), (begin, end): (usize, usize)| {
+            type Space = (Buffers, Buffers, Vec<f32>, Vec<f32>);
+            let run = |(buffers, embedded, terms, sent): &mut Space, (begin, end): (usize, usize)| {
                 let (start, count) = (edges.offsets[begin], edges.offsets[end] - edges.offsets[begin]);
                 let states: &[f32] = match embedder {
                     Some(embedder) => {
@@ -162,9 +165,26 @@ pub fn message_passing(
                     }
                     std::slice::from_raw_parts_mut(shared_arrived.at(begin * out), (end - begin) * out)
                 };
+                if by_edge {
+                    sent.clear();
+                    for &sender in &edges.senders[start..start + count] {
+                        sent.extend_from_slice(&senders[sender as usize * sender_width..][..sender_width]);
+                    }
+                    // SAFETY: as above; `sent` has a row for each edge
+                    unsafe {
+                        let (values, columns) =
+                            ((sent.as_ptr(), sender_width, 1), weight.as_ptr().add(edge_width * first));
+                        let out = (buffers.a.as_mut_ptr(), first);
+                        product((count, first, sender_width), out, values, (columns, first, 1), (true, 1.0));
+                    }
+                }
                 for (i, hidden) in (start..).zip(buffers.a[..count * first].chunks_exact_mut(first.max(1))) {
-                    let sender = &sender_terms[edges.senders[i] as usize * first..][..first];
                     let receiver = &terms[(edges.receivers[i] as usize - begin) * first..][..first];
+                    if by_edge {
+                        hidden.iter_mut().zip(receiver).for_each(|(hidden, a)| *hidden += a);
+                        continue;
+                    }
+                    let sender = &sender_terms[edges.senders[i] as usize * first..][..first];
                     let terms = sender.iter().zip(receiver);
                     hidden.iter_mut().zip(terms).for_each(|(hidden, (a, b))| *hidden += a + b);
                 }
@@ -340,6 +360,21 @@ mod tests {
             assert!(distance(&ours.0, &theirs.0) < 3e-6, "{widths:?}: {}", distance(&ours.0, &theirs.0));
             assert!(distance(&ours.1.unwrap(), &theirs.1.unwrap()) < 3e-6);
         }
+    }
+
+    #[test]
+    fn senders_with_few_edges_agree_with_candle() {
+        let receivers: Vec<u32> = (0..700).map(|i| i * 37 % 130).collect();
+        let senders: Vec<u32> = (0..700).map(|i| i * 7 % 600).collect();
+        let edges = ReceiverEdges::new(&senders, &receivers, (600, 130)).unwrap();
+        let (mlp, embedder) = (perceptron(&[12 + 9 + 7, 20, 12], true), perceptron(&[4, 12], true));
+        let (senders, receivers, features) = (random(&[600, 9]), random(&[130, 7]), random(&[700, 4]));
+        let terms = mlp.project(12..21, &senders, false).unwrap();
+        let (input, nodes) = (EdgeInput::Features(&features, &embedder), (&senders, &receivers));
+        let ours = message_passing(&edges, &mlp, input, nodes, Messages::Sum, true).unwrap();
+        let all = (&senders, &receivers, &terms);
+        let theirs = with_candle(&edges, &mlp, input, all, Messages::Sum, true).unwrap();
+        assert!(distance(&ours.0, &theirs.0) < 3e-6 && distance(&ours.1.unwrap(), &theirs.1.unwrap()) < 3e-6);
     }
 
     #[test]

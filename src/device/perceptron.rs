@@ -11,7 +11,7 @@ use super::matmul::product;
 use super::slices::{Shared, with_contiguous};
 
 /// Numbers of a hidden layer that one task holds: they stay in the second-level cache.
-const HIDDEN: usize = 32 << 10;
+const HIDDEN: usize = 128 << 10;
 
 /// Linear, then (SiLU, linear) as often as it has hidden layers, then LayerNorm (eps 1e-5) where it has one.
 #[derive(Debug, Clone)]

@@ -89,9 +89,9 @@ pub fn import(path: &Path, params: &Params) -> Result<(Draft, Vec<String>), Impo
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     // published names go on after it: "GraphCast_small - ERA5 1979-2015 - resolution 1.0 - …"
     let first = stem.split(" - ").next().unwrap_or_default();
+    let first = if first == "params" { "graphcast" } else { first };
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    let name: String =
-        if first == "params" { "graphcast".to_owned() } else { first.chars().map(plain).take(64).collect() };
+    let name: String = first.chars().map(plain).take(64).collect();
     let told = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let (description, licence) = (told(file.text("description")?), told(file.text("license")?));
     let manifest = Manifest {

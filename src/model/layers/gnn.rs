@@ -6,7 +6,7 @@ use super::graph::Edges;
 use crate::device::{EdgeInput, Messages, Perceptron, ReceiverEdges, message_passing};
 
 /// Bytes up to which what constant edges add to a first layer is held in memory; what is larger is computed in each step.
-const MOST_HELD: usize = 1 << 30;
+const MOST_HELD: usize = 256 << 20;
 
 /// `InteractionNet` (Battaglia et al. 2016, <https://arxiv.org/abs/1612.00222>) and the reference's `PropagationNet`:
 /// messages along the edges, their sum or mean at each receiver, and receivers that change by it.

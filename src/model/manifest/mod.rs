@@ -6,7 +6,7 @@
 //! [model]
 //! name = "held-suarez-sfno"        # letters, digits, . _ -
 //! title = "…"
-//! arch = "sfno"                    # sfno | neural-lam | persistence
+//! arch = "sfno"                    # sfno | neural-lam | graphcast | persistence
 //! version = "1.0.0"
 //! licence = "Apache-2.0 OR MIT"
 //! origin = "who trained it, on what"
@@ -35,7 +35,7 @@
 //! standard_name = "air_temperature"
 //! units = "K"
 //! level = { pressure = 500 }       # hPa | { height = 100 } m | { model_level = 8 } | "surface"
-//! role = "prognostic"
+//! role = "prognostic"              # or "diagnostic": out only, missing at lead time 0
 //! mean = 250.1
 //! std = 12.0
 //! diff_mean = 0.0

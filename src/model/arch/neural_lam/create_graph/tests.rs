@@ -1,8 +1,8 @@
 use sha2::{Digest, Sha256};
 
 use super::kd_tree::KdTree;
-use crate::model::arch::gnu_order::{nth_element, partition};
 use super::*;
+use crate::model::arch::gnu_order::{nth_element, partition};
 use crate::model::layers::graph::Graph;
 
 /// Points `spacing` apart, y fastest.
