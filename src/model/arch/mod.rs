@@ -122,7 +122,12 @@ impl ArchConfig {
                         problems.add("model.toml: [arch]", found, "the hyperparameters of GraphCast");
                     })
                     .ok()?;
+                let before = problems.len();
                 config.validate(problems);
+                // weights of such a network are not even counted
+                if problems.len() > before {
+                    return None;
+                }
                 check_graphcast(&config, manifest, shape?, problems);
                 let widths = graphcast::Widths::of(shape?.0, manifest.model.input_states);
                 Some(Self::GraphCast(Box::new(config), widths))

@@ -83,8 +83,8 @@ impl GraphCastConfig {
             ("radius_query_fraction_edge_length", Some(self.radius_query_fraction_edge_length)),
             ("mesh2grid_edge_normalization_factor", factor),
         ] {
-            if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0 && *value <= 100.0)) {
-                problems.add(format!("model.toml: [arch] {key}"), value.to_string(), "more than 0, at most 100");
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0 && *value <= 10.0)) {
+                problems.add(format!("model.toml: [arch] {key}"), value.to_string(), "more than 0, at most 10");
             }
         }
     }
