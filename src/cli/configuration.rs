@@ -12,7 +12,10 @@ use super::models::packages_in;
 use super::{Failure, Fault, isolation};
 use crate::atmos::LeadTime;
 use crate::device::DeviceRequest;
-use crate::forecast::{Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, WorkerEvents, WorkerSettings};
+use crate::forecast::{
+    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, Schedule, ScheduleEvents, ScheduleKeeper, WorkerEvents,
+    WorkerSettings,
+};
 use crate::location::Location;
 use crate::model::ModelPackage;
 
@@ -35,6 +38,9 @@ pub struct Configuration {
     /// Where the analyses of each model appear.
     #[serde(default)]
     inputs: Vec<Arrivals>,
+    /// Forecasts that are made again and again.
+    #[serde(default)]
+    schedule: Vec<Schedule>,
 }
 
 /// `[runs]`: forecasts can be asked for.
@@ -132,12 +138,29 @@ impl Configuration {
     }
 
     /// The ledger and the desk before it; `None` where no forecasts can be asked for.
-    pub async fn desk(&self, packages: &[Arc<ModelPackage>]) -> Result<Option<Desk>, Failure> {
+    pub async fn desk(&self, packages: &[Arc<ModelPackage>]) -> Result<Option<Arc<Desk>>, Failure> {
         let Some(runs) = &self.runs else { return Ok(None) };
         let admission = Admission { queue: runs.queue, per_client: runs.per_client.unwrap_or(runs.queue) };
         let limits = DeskLimits { admission, lead_time: runs.max_lead_time };
         let ledger = Ledger::open(&runs.ledger).await?;
-        Desk::new(ledger, packages, self.inputs.clone(), limits).map(Some).map_err(Failure::configuration)
+        let desk = Desk::new(ledger, packages, self.inputs.clone(), limits);
+        desk.map(|desk| Some(Arc::new(desk))).map_err(Failure::configuration)
+    }
+
+    /// What makes the forecasts of `[[schedule]]`; `None` where there are none.
+    pub fn schedule_keeper(
+        &self,
+        desk: Option<&Arc<Desk>>,
+        events: ScheduleEvents,
+    ) -> Result<Option<ScheduleKeeper>, Failure> {
+        if self.schedule.is_empty() {
+            return Ok(None);
+        }
+        let Some(desk) = desk else {
+            return Err(Failure::configuration("there is [[schedule]] and no [runs]: where shall its forecasts be computed?"));
+        };
+        let keeper = ScheduleKeeper::new(desk.clone(), Location::parse(&self.store)?, self.schedule.clone(), events);
+        keeper.map(Some).map_err(Failure::configuration)
     }
 
     /// The devices of `[runs]`, or those that are given instead.

@@ -12,6 +12,7 @@ mod models;
 mod progress;
 mod request;
 mod runs;
+mod schedule;
 mod score;
 mod serve;
 mod watch;
@@ -49,6 +50,7 @@ enum Command {
     Watch(watch::Arguments),
     Runs(runs::Arguments),
     Cancel(cancel::Arguments),
+    Schedule(schedule::Arguments),
     Score(score::Arguments),
     DmiContainer(dmi_container::Arguments),
     /// What reads NetCDF files for another vejr, over standard input and output.
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Watch(arguments) => watch::run(arguments),
         Command::Runs(arguments) => runs::run(arguments),
         Command::Cancel(arguments) => cancel::run(arguments),
+        Command::Schedule(arguments) => schedule::run(arguments),
         Command::Score(arguments) => score::run(arguments),
         Command::DmiContainer(arguments) => dmi_container::run(arguments),
     };

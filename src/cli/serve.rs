@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::configuration::Configuration;
 use super::{Failure, Fault, runtime, say};
-use crate::forecast::{Worker, WorkerEvents};
+use crate::forecast::{ScheduleEvents, Worker, WorkerEvents};
 use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::serve::{Limits, ModelChannel, ModelSummary, ServeConfig, Server};
@@ -34,15 +34,22 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             .map_err(|error| Failure::new(Fault::Storage, format!("making {}: {error}", folder.display())))?;
     }
     let desk = runtime.block_on(configuration.desk(&packages))?;
+    let keeper = |events| configuration.schedule_keeper(desk.as_ref(), events);
+    // before the port is taken: what is wrong with a schedule is said at once
+    keeper(ScheduleEvents::default())?;
     let config = ServeConfig {
         listen: configuration.listen,
         allow_public: configuration.allow_public,
         store,
         models: packages.iter().map(|package| summary(package)).collect(),
-        desk,
+        desk: desk.clone(),
         limits: Limits::default(),
     };
     let server = runtime.block_on(Server::bind(config))?;
+    let arrived = std::sync::Arc::new(server.arrival_metrics());
+    if let Some(keeper) = keeper(ScheduleEvents { arrived: Some(arrived) })? {
+        runtime.spawn(keeper.keep());
+    }
     let worker = match devices.is_empty() {
         true => None,
         false => {

@@ -162,6 +162,11 @@ impl<'de> Deserialize<'de> for PathPattern {
 }
 
 impl Arrivals {
+    /// Whether one analysis can be told from another by its paths.
+    pub fn names_times(&self) -> bool {
+        self.init.iter().any(PathPattern::names_times)
+    }
+
     /// The files of an analysis: initial states, boundary.
     pub fn files(&self, reference_time: ReferenceTime) -> (Vec<String>, Vec<String>) {
         let at = |patterns: &[PathPattern]| patterns.iter().map(|pattern| pattern.at(reference_time)).collect();

@@ -99,13 +99,21 @@ impl Desk {
         Ok(Self { ledger, packages, arrivals: known, limits })
     }
 
+    /// Where the analyses of a model appear.
+    pub fn arrivals(&self, model: &str) -> Option<&Arrivals> {
+        self.arrivals.get(model)
+    }
+
+    /// Whether a request would be taken if its analysis were there.
+    pub fn would_take(&self, asked: &Asked) -> Result<(), RequestError> {
+        self.check(self.package(asked)?, asked)?;
+        self.arrivals.get(&asked.model).map(drop).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))
+    }
+
     /// Takes a request, or says why not. When this returns, the run is on the disk. Whether it was there before stands
     /// beside it.
     pub async fn request(&self, asked: &Asked) -> Result<(RunRecord, bool), RequestError> {
-        let package = self.packages.get(&asked.model).ok_or_else(|| RequestError::UnknownModel {
-            name: asked.model.chars().take(64).collect(),
-            known: self.packages.keys().cloned().collect::<Vec<_>>().join(", "),
-        })?;
+        let package = self.package(asked)?;
         let steps = self.check(package, asked)?;
         let arrivals = self.arrivals.get(&asked.model).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))?;
         let reference_time = match asked.reference_time {
@@ -141,6 +149,13 @@ impl Desk {
             start_within: asked.start_within,
         };
         Ok(self.ledger.request(&run, self.limits.admission).await?)
+    }
+
+    fn package(&self, asked: &Asked) -> Result<&Arc<ModelPackage>, RequestError> {
+        self.packages.get(&asked.model).ok_or_else(|| RequestError::UnknownModel {
+            name: asked.model.chars().take(64).collect(),
+            known: self.packages.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
     }
 
     /// How many steps are asked for.

@@ -10,6 +10,7 @@ mod plausible;
 mod regridding;
 mod rollout;
 mod run;
+mod schedule;
 mod told;
 mod wind;
 mod worker;
@@ -20,7 +21,7 @@ pub use error::ForecastError;
 pub use input::{InitialStates, Sources, needs, read_initial_states, read_inputs};
 pub use key::{RunIdentity, RunKey};
 pub use ledger::{
-    Admission, Attempt, EventKind, Lease, Ledger, LedgerError, NewRun, QueueDepth, RunEvent, RunFault, RunFilter,
+    Admission, Attempt, Awaited, AwaitedState, EventKind, Lease, Ledger, LedgerError, NewRun, QueueDepth, RunEvent, RunFault, RunFilter,
     RunPhase, RunRecord, RunRequest,
 };
 pub use plausible::{Implausible, check_plausible};
@@ -29,4 +30,5 @@ pub use rollout::Rollout;
 pub use run::{
     Destination, Follower, MOST_STEPS, Progress, RunOptions, RunSummary, Stop, identify, path_in_store, run,
 };
+pub use schedule::{CronTimes, Schedule, ScheduleEvents, ScheduleKeeper};
 pub use worker::{Worker, WorkerEvents, WorkerSettings};

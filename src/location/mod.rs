@@ -28,7 +28,6 @@ pub struct LocationError {
 #[derive(Clone)]
 pub struct Location {
     store: Arc<dyn ObjectStore>,
-    durable: Arc<dyn ObjectStore>,
     /// The folder, where the store is one.
     folder: Option<PathBuf>,
     name: String,
@@ -145,7 +144,7 @@ impl Location {
 
     /// Any object store; `name` is what messages call it.
     pub fn new(store: Arc<dyn ObjectStore>, name: &str) -> Self {
-        Self { durable: store.clone(), store, folder: None, name: name.to_owned() }
+        Self { store, folder: None, name: name.to_owned() }
     }
 
     fn folder(path: &FilePath) -> Result<Self, Box<dyn std::error::Error>> {
@@ -154,8 +153,8 @@ impl Location {
         let folder = resolve(path)?;
         // rooted at /, so that the folder need not exist
         let prefix = Path::from_absolute_path(&folder)?;
-        let store = |fsync| Arc::new(PrefixStore::new(LocalFileSystem::new().with_fsync(fsync), prefix.clone()));
-        Ok(Self { store: store(!SYNCS_AT_ONCE), durable: store(true), folder: Some(folder), name })
+        let store = PrefixStore::new(LocalFileSystem::new().with_fsync(!SYNCS_AT_ONCE), prefix);
+        Ok(Self { store: Arc::new(store), folder: Some(folder), name })
     }
 
     /// The place `path` below this one. No path leads upwards: `..` is a name like any other.
@@ -165,18 +164,12 @@ impl Location {
         Self {
             folder: self.folder.as_ref().map(folder),
             name: format!("{}/{path}", self.name.trim_end_matches('/')),
-            store: Arc::new(PrefixStore::new(self.store.clone(), path.clone())),
-            durable: Arc::new(PrefixStore::new(self.durable.clone(), path)),
+            store: Arc::new(PrefixStore::new(self.store.clone(), path)),
         }
     }
 
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
-    }
-
-    /// The same place; what is written through this is on the disk when the call returns.
-    pub fn durable_store(&self) -> &Arc<dyn ObjectStore> {
-        &self.durable
     }
 
     /// Returns when everything that was written is on the disk. Blocks; does nothing for stores that are no local folder,

@@ -1,6 +1,7 @@
 //! What a server is told before it starts.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::atmos::LeadTime;
@@ -18,7 +19,7 @@ pub struct ServeConfig {
     /// The models that ModelService tells of.
     pub models: Vec<ModelSummary>,
     /// Where forecasts can be asked for; `None`: the server only tells of those that there are.
-    pub desk: Option<Desk>,
+    pub desk: Option<Arc<Desk>>,
     pub limits: Limits,
 }
 

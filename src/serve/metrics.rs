@@ -1,7 +1,7 @@
 //! What a server counts, for Prometheus.
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
@@ -27,6 +27,10 @@ pub struct Metrics {
     /// By state.
     pub runs: IntGaugeVec,
     pub queue_seconds: Gauge,
+    /// By schedule and state.
+    pub awaited: IntGaugeVec,
+    /// By schedule.
+    pub arrival_seconds: GaugeVec,
     /// Of the workers in this process.
     pub step_seconds: Histogram,
 }
@@ -61,6 +65,14 @@ impl Metrics {
             store_up: IntGauge::new("vejr_store_up", "1 while the store can be listed, else 0.")?,
             runs: IntGaugeVec::new(Opts::new("vejr_runs", "Runs in the ledger, by state."), &["state"])?,
             queue_seconds: Gauge::new("vejr_queue_age_seconds", "Since the oldest waiting run was asked for.")?,
+            awaited: IntGaugeVec::new(
+                Opts::new("vejr_awaited_analyses", "Analyses of schedules, by schedule and state."),
+                &["schedule", "state"],
+            )?,
+            arrival_seconds: GaugeVec::new(
+                Opts::new("vejr_arrival_seconds", "From its reference time until the last analysis was there, by schedule."),
+                &["schedule"],
+            )?,
             step_seconds: Histogram::with_opts(
                 HistogramOpts::new("vejr_step_seconds", "Computing one step, of the workers in this process.")
                     .buckets(LATENCY_BUCKETS.to_vec()),
@@ -81,6 +93,8 @@ impl Metrics {
         registry.register(Box::new(metrics.store_up.clone()))?;
         registry.register(Box::new(metrics.runs.clone()))?;
         registry.register(Box::new(metrics.queue_seconds.clone()))?;
+        registry.register(Box::new(metrics.awaited.clone()))?;
+        registry.register(Box::new(metrics.arrival_seconds.clone()))?;
         registry.register(Box::new(metrics.step_seconds.clone()))?;
         Ok(metrics)
     }

@@ -109,6 +109,12 @@ impl Server {
         move |step| seconds.observe(step)
     }
 
+    /// Keeps how long after their reference times the analyses of each schedule arrived.
+    pub fn arrival_metrics(&self) -> impl Fn(&str, f64) + Send + Sync + 'static {
+        let delays = self.state.metrics.arrival_seconds.clone();
+        move |schedule, delay| delays.with_label_values(&[schedule]).set(delay)
+    }
+
     /// Answers until `shutdown` is ready; then accepts nothing more, tells clients so, and finishes what is at work.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, router, state, health, reporter, .. } = self;

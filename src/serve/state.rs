@@ -18,7 +18,7 @@ pub struct State {
     pub blocks: Blocks,
     pub styles: Styles,
     /// Where forecasts are asked for; `None`: they are not.
-    pub desk: Option<Desk>,
+    pub desk: Option<Arc<Desk>>,
     pub records: Records,
     pub models: Vec<ModelSummary>,
     pub limits: Limits,

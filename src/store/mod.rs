@@ -19,6 +19,7 @@
 mod array;
 mod catalog;
 mod claim;
+mod delete;
 mod error;
 mod fence;
 mod manifest;
@@ -32,6 +33,7 @@ mod spec;
 mod writer;
 
 pub use catalog::{ForecastPath, find_forecasts, list_forecasts};
+pub use delete::delete_forecast;
 pub use error::StoreError;
 pub use fence::{Fence, Moment};
 pub use manifest::{Manifest, RunState, StepRecord};

@@ -1,6 +1,7 @@
 //! Publishing a forecast, step by step.
 
 use std::fs::File;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -280,43 +281,63 @@ impl ForecastWriter {
         put(&location, "zarr.json".to_owned(), text(&documents.group)).await
     }
 
-    /// Replaces the manifest as one, and only if nobody else did meanwhile.
+    /// Replaces the manifest as one, and only if nobody else did meanwhile. What it tells of is on the disk before it.
     async fn write_manifest(&mut self) -> Result<(), StoreError> {
-        let object = format!("{}/{MANIFEST_FILE}", self.location);
-        let failed = |error: object_store::Error| StoreError::storage(format!("writing {object}"), error);
         let text =
             serde_json::to_vec_pretty(&self.manifest).map_err(|error| StoreError::storage("writing JSON", error))?;
-        let local = self.location.local_folder().is_some();
-        let mode = match (local, &self.version) {
-            (true, _) => PutMode::Overwrite, // a lock guards it; local disks know no conditional put
-            (false, None) => PutMode::Create,
-            (false, Some(version)) => PutMode::Update(version.clone()),
-        };
-        let path = Path::from(MANIFEST_FILE);
+        match self.location.local_folder().map(FilePath::to_path_buf) {
+            Some(folder) => self.replace_manifest(folder, text).await?,
+            None => {
+                self.check_turn()?;
+                self.version = Some(self.put_manifest(text).await?);
+            }
+        }
+        self.stored = Some(self.manifest.attempt.clone());
+        Ok(())
+    }
+
+    /// On stores that replace an object only if it is what it was.
+    async fn put_manifest(&self, text: Vec<u8>) -> Result<UpdateVersion, StoreError> {
+        let mode = self.version.clone().map_or(PutMode::Create, PutMode::Update);
         let options = PutOptions { mode, ..Default::default() };
-        // what the manifest tells of is on the disk before it
-        let location = self.location.clone();
-        let synced = tokio::task::spawn_blocking(move || location.sync()).await;
-        let unsynced = |error: std::io::Error| StoreError::storage(format!("bringing {object} to the disk"), error);
-        synced.map_err(std::io::Error::other).flatten().map_err(unsynced)?;
-        self.check_turn()?;
-        let lock = self.lock_manifest().await?;
-        self.check_turn()?;
-        let version = match self.location.durable_store().put_opts(&path, PutPayload::from(text), options).await {
-            Ok(result) => UpdateVersion { e_tag: result.e_tag, version: result.version },
+        match self.location.store().put_opts(&Path::from(MANIFEST_FILE), PutPayload::from(text), options).await {
+            Ok(result) => Ok(UpdateVersion { e_tag: result.e_tag, version: result.version }),
             // it may be this very manifest: the store did what was asked, its answer was lost, and the request was repeated
             Err(object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. }) => {
                 match Manifest::read(&self.location).await? {
-                    (Ok(stored), version) if stored == self.manifest => version,
-                    _ => return Err(StoreError::Busy(self.location.to_string())),
+                    (Ok(stored), version) if stored == self.manifest => Ok(version),
+                    _ => Err(StoreError::Busy(self.location.to_string())),
                 }
             }
-            Err(error) => return Err(failed(error)),
+            Err(error) => Err(StoreError::storage(format!("writing {}/{MANIFEST_FILE}", self.location), error)),
+        }
+    }
+
+    /// On a local disk, which knows no conditional put: a lock guards it. It is held for a look and a renaming only, because
+    /// a process that is stopped with the lock in its hand stops whoever would go on with its run.
+    async fn replace_manifest(&self, folder: PathBuf, text: Vec<u8>) -> Result<(), StoreError> {
+        let failed = |error: std::io::Error| {
+            StoreError::storage(format!("bringing {}/{MANIFEST_FILE} to the disk", self.location), error)
         };
+        // a name that the object store shows to nobody, and that is swept away where its writer was killed
+        let number = u64::from_str_radix(&self.manifest.attempt, 16).unwrap_or_default();
+        let staged = folder.join(format!("{MANIFEST_FILE}#{number}"));
+        let (location, writing) = (self.location.clone(), staged.clone());
+        let synced = tokio::task::spawn_blocking(move || {
+            std::fs::write(&writing, text)?;
+            if cfg!(not(target_os = "linux")) {
+                File::open(writing)?.sync_all()?;
+            }
+            location.sync()
+        });
+        synced.await.map_err(std::io::Error::other).flatten().map_err(failed)?;
+        self.check_turn()?;
+        let lock = self.lock_manifest().await?;
+        self.check_turn()?;
+        std::fs::rename(staged, folder.join(MANIFEST_FILE)).map_err(failed)?;
         drop(lock);
-        self.version = Some(version);
-        self.stored = Some(self.manifest.attempt.clone());
-        Ok(())
+        let synced = tokio::task::spawn_blocking(move || File::open(folder)?.sync_all()).await;
+        synced.map_err(std::io::Error::other).flatten().map_err(failed)
     }
 
     /// On a local disk, the lock under which the manifest is replaced, where it is not held anyway; after which the stored

@@ -4,6 +4,7 @@
 mod postgres;
 
 use std::collections::BTreeSet;
+use std::task::Poll;
 use std::time::Duration;
 
 use postgres::Postgres;
@@ -303,6 +304,53 @@ async fn in_a_file() {
 async fn in_postgresql() {
     let Some(server) = Postgres::start() else { return };
     suite(&server.database("runs")).await;
+}
+
+/// A worker stops between two statements of a transaction, wherever that is, and stays so: the others go on.
+#[tokio::test]
+async fn who_stops_in_the_middle_of_a_transaction_holds_nobody_up() {
+    let Some(server) = Postgres::start() else { return };
+    let url = server.database("stopped");
+    let ledger = Ledger::open(&url).await.unwrap();
+    let other = Ledger::open(&url).await.unwrap();
+    let mut stopped = Vec::new();
+    let mut in_the_middle = 0;
+    for polls in 1..20 {
+        let run = new_run(&format!("run-{polls:02}"));
+        ledger.request(&run, LIMITS).await.unwrap();
+        let lease = ledger.claim("stops", &digests(), GONE).await.unwrap().unwrap();
+        assert_eq!(lease.run.path, run.path);
+        let ledger = ledger.clone();
+        let mut telling = Box::pin(async move { ledger.published(&lease, 1).await });
+        let mut ended = false;
+        for _ in 0..polls {
+            ended = std::future::poll_fn(|cx| Poll::Ready(telling.as_mut().poll(cx).is_ready())).await;
+            if ended {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if ended {
+            break;
+        }
+        in_the_middle += 1;
+        let taken = tokio::time::timeout(Duration::from_secs(9), async {
+            while other.claim("goes on", &digests(), LONG).await.unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(taken.await.is_ok(), "stopped after {polls} polls, it keeps the run from everybody");
+        stopped.push(telling);
+        if stopped.len() > 4 {
+            // its connections are all in use
+            break;
+        }
+    }
+    assert!(in_the_middle > 1);
+    for telling in stopped {
+        let late = telling.await.unwrap_err();
+        assert!(matches!(late, LedgerError::Database(_) | LedgerError::LeaseLost), "{late}");
+    }
 }
 
 #[tokio::test]

@@ -1,19 +1,17 @@
 //! `kill -9` of servers and workers, again and again, while runs are asked for and read. `VEJR_KILLS` says how often.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use vejr::location::Location;
 use vejr::serve::v1;
-use vejr::store::{ForecastPath, ForecastReader, RunState, list_forecasts};
+use vejr::store::{ForecastPath, ForecastReader, list_forecasts};
 
 use crate::postgres::Postgres;
 use crate::site::{self, Process, Site, TIMES};
-
-const MOST_STEPS: usize = 24;
+use crate::truth::{MOST_STEPS, Truth};
 
 /// Numbers that look random, and are the same each time.
 struct Random(u64);
@@ -22,33 +20,6 @@ impl Random {
     fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
-    }
-}
-
-/// All values of the first steps of an undisturbed forecast, by lead time and field.
-struct Truth(Vec<ForecastReader>);
-
-impl Truth {
-    async fn make(folder: &Path) -> Self {
-        let mut readers = Vec::new();
-        for place in site::undisturbed(folder, MOST_STEPS) {
-            readers.push(ForecastReader::open(&place).await.unwrap());
-        }
-        Self(readers)
-    }
-
-    /// Compares one published step, all fields of it or the first.
-    async fn check(&self, reader: &ForecastReader, step: usize, fields: usize) {
-        let truth = self.0.iter().find(|truth| truth.manifest().reference_time == reader.manifest().reference_time);
-        let (truth, lead) = (truth.unwrap(), reader.spec().lead_times[step]);
-        for (output, level) in reader.spec().fields().take(fields) {
-            let output = &reader.spec().outputs[output];
-            let (name, level) = (&output.variable.name, output.levels[level]);
-            let found = reader.field(name, level, lead).await.unwrap();
-            let expected = truth.field(name, level, lead).await.unwrap();
-            let same = found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
-            assert!(same, "{name} {level} at {lead} of {}", reader.location());
-        }
     }
 }
 
@@ -161,15 +132,7 @@ async fn kill_again_and_again(ledger: Option<&str>, kills: usize) {
     let healed = healed.elapsed();
     end.store(true, Ordering::Release);
     let read = reader.await.unwrap();
-    let stored = list_forecasts(&site.store()).await.unwrap();
-    assert_eq!(stored.len(), accepted.len(), "each run once");
-    for (path, manifest) in &stored {
-        assert_eq!(manifest.as_ref().unwrap().state, RunState::Done);
-        let reader = ForecastReader::open(&path.location(&site.store())).await.unwrap();
-        for step in 0..reader.manifest().steps_complete {
-            truth.check(&reader, step, usize::MAX).await;
-        }
-    }
+    truth.check_all(&site.store(), accepted.len()).await;
     eprintln!(
         "{} kills of servers, {} of workers: {} runs accepted and arrived, in {attempts} attempts, the last {healed:.1?} after \
          the last kill; {read} newly published steps read on the way; every bit as undisturbed",

@@ -1,9 +1,16 @@
 //! Runs that are asked for once arrive once, whole, whatever is killed on the way.
 
 mod clients;
+mod faults;
 mod kills;
 mod leases;
 mod limits;
 #[path = "../common/postgres.rs"]
 mod postgres;
+#[path = "../common/python.rs"]
+mod python;
+#[path = "../common/s3.rs"]
+mod s3;
+mod schedule;
 mod site;
+mod truth;

@@ -23,6 +23,8 @@ pub fn root() -> &'static Path {
 pub struct Site {
     pub folder: TempDir,
     pub port: u16,
+    /// Of the processes.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// A process that ends with this.
@@ -65,7 +67,7 @@ impl Site {
              [[inputs]]\nmodel = \"{MODEL}\"\ninit = [\"{root}/data-samples/held-suarez-init.nc\"]\n"
         );
         std::fs::write(folder.path().join("vejr.toml"), text).unwrap();
-        Self { folder, port }
+        Self { folder, port, environment: Vec::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -93,6 +95,7 @@ impl Site {
             .args([command, "--config"])
             .arg(self.path("vejr.toml"))
             .args(if command == "worker" { &["--device", "cpu"][..] } else { &[] })
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

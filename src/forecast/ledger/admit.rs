@@ -87,9 +87,11 @@ impl Ledger {
             }
             Some(_) => {
                 Self::check(transaction, run, limits).await?;
-                let again = "UPDATE parts SET state = 'queued', not_before = 0, fruitless = 0, lease_until = 0 \
+                // where somebody is deleting what there was of it, after that
+                let again = "UPDATE parts SET state = 'queued', fruitless = 0, lease_until = 0, \
+                             not_before = CASE WHEN lease_until > {now} THEN lease_until ELSE 0 END \
                              WHERE run_key = $1 AND state <> 'done'";
-                sqlx::query(again).bind(key).execute(&mut **transaction).await?;
+                sqlx::query(self.sql(again)).bind(key).execute(&mut **transaction).await?;
                 self.reopen(transaction, run).await?;
                 self.tell(transaction, key, Change::to(RunPhase::Queued, "asked for again")).await?;
             }

@@ -162,7 +162,8 @@ impl Ledger {
     pub async fn cancel(&self, run_key: &str, reason: &str) -> Result<RunRecord, LedgerError> {
         let mut transaction = self.pool.begin().await?;
         let text = format!(
-            "UPDATE parts SET state = 'stopped', token = token + 1 WHERE run_key = $1 AND state IN ('queued', 'leased') \
+            "UPDATE parts SET state = 'stopped', token = token + 1, lease_until = 0 \
+             WHERE run_key = $1 AND state IN ('queued', 'leased') \
              AND EXISTS (SELECT 1 FROM runs WHERE runs.run_key = $1 AND runs.state IN {UNDER_WAY})"
         );
         let stopped = sqlx::query(self.sql(&text)).bind(run_key).execute(&mut *transaction).await?;
@@ -185,7 +186,8 @@ impl Ledger {
             let run_key: String = row.try_get("run_key")?;
             let mut transaction = self.pool.begin().await?;
             // it may have been begun meanwhile
-            let text = "UPDATE parts SET state = 'stopped', token = token + 1 WHERE run_key = $1 AND state = 'queued' \
+            let text = "UPDATE parts SET state = 'stopped', token = token + 1, lease_until = 0 \
+                        WHERE run_key = $1 AND state = 'queued' \
                         AND EXISTS (SELECT 1 FROM runs WHERE runs.run_key = $1 AND runs.state = 'queued')";
             let stopped = sqlx::query(text).bind(&run_key).execute(&mut *transaction).await?;
             if stopped.rows_affected() > 0 {

@@ -10,9 +10,11 @@
 //! - Each transaction begins with a write. SQLite would else let two begin as readers, and refuse one as a writer.
 
 mod admit;
+mod awaited;
 mod lease;
 mod query;
 mod record;
+mod retire;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, Executor, Row, Transaction};
 
 pub use admit::{Admission, NewRun};
+pub use awaited::{Awaited, AwaitedState};
 pub use lease::Lease;
 pub use query::{QueueDepth, RunFilter};
 pub use record::{Attempt, EventKind, RunEvent, RunFault, RunPhase, RunRecord, RunRequest};
@@ -32,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CONNECTIONS: u32 = 8;
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                                PRAGMA foreign_keys = ON;";
+/// A machine that stops in the middle of a transaction, or is cut off there, must not keep the others from its rows: the
+/// database ends the transaction. Whoever waits for a row waits as long as [`PATIENCE`].
+const POSTGRES_SETTINGS: &str = "SET idle_in_transaction_session_timeout = '3s'; SET statement_timeout = '10s'";
 
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -66,7 +72,7 @@ pub struct Ledger {
     entering: admit::EnteringKeys,
 }
 
-/// The one thing that the two databases spell differently.
+/// What the two databases spell differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     Sqlite,
@@ -79,6 +85,14 @@ impl Dialect {
         match self {
             Self::Sqlite => "CAST((julianday('now') - 2440587.5) * 86400000 AS BIGINT)",
             Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        }
+    }
+
+    /// What every connection begins with.
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Sqlite => SQLITE_SETTINGS,
+            Self::Postgres => POSTGRES_SETTINGS,
         }
     }
 }
@@ -102,9 +116,7 @@ impl Ledger {
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if dialect == Dialect::Sqlite {
-                        connection.execute(SQLITE_SETTINGS).await?;
-                    }
+                    connection.execute(dialect.settings()).await?;
                     Ok(())
                 })
             })

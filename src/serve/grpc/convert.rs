@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use prost_types::{Duration, Timestamp};
 
 use crate::atmos::{Attribute, Axes, Grid, LeadTime, ReferenceTime, ValidTime};
-use crate::forecast::{Attempt, RunFault, RunPhase};
+use crate::forecast::{Attempt, Awaited, AwaitedState, RunFault, RunPhase};
 use crate::serve::catalog::Forecast;
 use crate::serve::error::Violation;
 use crate::serve::names::resource_name;
 use crate::serve::runs::Known;
 use crate::serve::v1;
-use crate::store::Manifest;
+use crate::store::{ForecastPath, Manifest};
 
 pub fn timestamp(time: ValidTime) -> Timestamp {
     Timestamp { seconds: time.timestamp(), nanos: 0 }
@@ -52,6 +52,30 @@ pub fn state(phase: RunPhase) -> v1::RunState {
         RunPhase::Failed => v1::RunState::Failed,
         RunPhase::Cancelled => v1::RunState::Cancelled,
         RunPhase::Expired => v1::RunState::Expired,
+    }
+}
+
+pub fn awaited(awaited: &Awaited) -> v1::AwaitedAnalysis {
+    let state = match awaited.state {
+        AwaitedState::Waiting => v1::AwaitedState::Waiting,
+        AwaitedState::Late => v1::AwaitedState::Late,
+        AwaitedState::Requested => v1::AwaitedState::Requested,
+        AwaitedState::Refused => v1::AwaitedState::Refused,
+        AwaitedState::Missing => v1::AwaitedState::Missing,
+    };
+    let forecast = awaited.run_key.as_ref().map(|run_key| {
+        let (model, reference_time) = (awaited.model.clone(), awaited.reference_time);
+        resource_name(&ForecastPath { model, reference_time, run_key: run_key.clone() })
+    });
+    v1::AwaitedAnalysis {
+        schedule: awaited.schedule.clone(),
+        model: awaited.model.clone(),
+        reference_time: Some(timestamp(awaited.reference_time.valid())),
+        state: state.into(),
+        forecast: forecast.unwrap_or_default(),
+        replaced: awaited.replaced,
+        detail: awaited.detail.clone(),
+        request_time: awaited.requested.map(moment),
     }
 }
 

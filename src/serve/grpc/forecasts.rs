@@ -6,7 +6,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{convert, pages, watch};
-use crate::forecast::{Asked, RunFilter};
+use crate::atmos::ReferenceTime;
+use crate::forecast::{Asked, Desk, RunFilter};
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted, resource_name};
 use crate::serve::runs::Known;
@@ -24,6 +25,16 @@ fn page_token(token: &str) -> Result<Option<ForecastPath>, Violation> {
     }
     let wrong = || Violation::new("page_token", format!("{} is not a token that this list gave", quoted(token)));
     token.parse().map(Some).map_err(|_| wrong())
+}
+
+/// A reference time and a schedule.
+fn awaited_token(token: &str) -> Result<Option<(ReferenceTime, String)>, Violation> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || Violation::new("page_token", format!("{} is not a token that this list gave", quoted(token)));
+    let (time, schedule) = token.split_once('/').ok_or_else(wrong)?;
+    Ok(Some((time.parse().map_err(|_| wrong())?, schedule.to_owned())))
 }
 
 fn filter(request: &v1::ListForecastsRequest) -> Result<RunFilter, Error> {
@@ -79,8 +90,8 @@ fn asked(request: v1::RequestForecastRequest, client: String) -> Result<Asked, E
 }
 
 impl Forecasts {
-    fn desk(&self) -> Result<&crate::forecast::Desk, Error> {
-        self.0.desk.as_ref().ok_or_else(|| {
+    fn desk(&self) -> Result<&Desk, Error> {
+        self.0.desk.as_deref().ok_or_else(|| {
             Error::NoRequests("no forecasts can be asked for here: the server's configuration has no [runs]".to_owned())
         })
     }
@@ -172,6 +183,24 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
             next_page_token,
             unreachable: unreachable.map(|entry| resource_name(&entry.path)).collect(),
         }))
+    }
+
+    async fn list_awaited_analyses(
+        &self,
+        request: Request<v1::ListAwaitedAnalysesRequest>,
+    ) -> Result<Response<v1::ListAwaitedAnalysesResponse>, Status> {
+        let desk = self.desk()?;
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let size = violations.take(pages::size(request.page_size));
+        let token = violations.take(awaited_token(&request.page_token));
+        let (size, token) = violations.finish(size.zip(token))?;
+        let after = token.as_ref().map(|(time, schedule)| (*time, schedule.as_str()));
+        let found = desk.ledger.list_awaited(&request.schedule, after, size + 1).await.map_err(Error::from)?;
+        let last = found.get(size.saturating_sub(1)).filter(|_| found.len() > size);
+        let next_page_token = last.map_or_else(String::new, |last| format!("{}/{}", last.reference_time, last.schedule));
+        let analyses = found.iter().take(size).map(convert::awaited).collect();
+        Ok(Response::new(v1::ListAwaitedAnalysesResponse { analyses, next_page_token }))
     }
 
     async fn get_forecast(

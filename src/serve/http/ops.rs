@@ -38,6 +38,16 @@ pub async fn metrics(State(state): State<Shared>) -> Result<Response, Error> {
             // the other metrics are wanted most of all when something fails
             Err(error) => tracing::error!(%error, "the ledger failed"),
         }
+        match desk.ledger.count_awaited().await {
+            Ok(counts) => {
+                state.metrics.awaited.reset();
+                for (schedule, awaited, number) in counts {
+                    let gauge = state.metrics.awaited.with_label_values(&[schedule.as_str(), awaited.name()]);
+                    gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+                }
+            }
+            Err(error) => tracing::error!(%error, "the ledger failed"),
+        }
     }
     let (content_type, text) = state.metrics.text().map_err(|error| Error::Internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
