@@ -29,3 +29,5 @@ fi
 command -v chromium >/dev/null || package chromium || echo "no Chromium could be installed: the browser test will be skipped"
 [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || package postgresql || echo "no PostgreSQL could be installed: ledgers will be tested in files only"
 command -v cdo >/dev/null || package cdo || echo "no cdo could be installed: regridding will not be compared with it"
+# its daemons are started by the tests, with a configuration of their own
+command -v slurmctld >/dev/null || package slurmctld slurmd slurm-client munge || echo "no Slurm could be installed: workers as its jobs will not be tested"

@@ -13,8 +13,8 @@ use super::{Failure, Fault, isolation};
 use crate::atmos::LeadTime;
 use crate::device::DeviceRequest;
 use crate::forecast::{
-    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, Schedule, ScheduleEvents, ScheduleKeeper, WorkerEvents,
-    WorkerSettings,
+    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, Schedule, ScheduleEvents, ScheduleKeeper, SlurmPlacement,
+    SlurmSettings, WorkerEvents, WorkerSettings,
 };
 use crate::location::Location;
 use crate::model::ModelPackage;
@@ -63,6 +63,12 @@ struct Runs {
     /// How long a worker that is not heard of keeps its run.
     #[serde(default = "default_lease", deserialize_with = "duration")]
     lease: LeadTime,
+    /// Kept free on the disk of a store that is a folder: with less, nothing is taken any more.
+    #[serde(default = "default_min_free_mib")]
+    min_free_mib: u64,
+    /// Workers are jobs of Slurm.
+    #[serde(default)]
+    slurm: Option<SlurmSettings>,
 }
 
 fn default_listen() -> SocketAddr {
@@ -83,6 +89,10 @@ fn default_max_lead_time() -> LeadTime {
 
 fn default_lease() -> LeadTime {
     LeadTime::from_seconds(15)
+}
+
+fn default_min_free_mib() -> u64 {
+    1024
 }
 
 /// As on the command line: `15s`, `10d`.
@@ -141,7 +151,9 @@ impl Configuration {
     pub async fn desk(&self, packages: &[Arc<ModelPackage>]) -> Result<Option<Arc<Desk>>, Failure> {
         let Some(runs) = &self.runs else { return Ok(None) };
         let admission = Admission { queue: runs.queue, per_client: runs.per_client.unwrap_or(runs.queue) };
-        let limits = DeskLimits { admission, lead_time: runs.max_lead_time };
+        let store = Location::parse(&self.store)?;
+        let least_free_mib = runs.min_free_mib;
+        let limits = DeskLimits { admission, lead_time: runs.max_lead_time, store, least_free_mib };
         let ledger = Ledger::open(&runs.ledger).await?;
         let desk = Desk::new(ledger, packages, self.inputs.clone(), limits);
         desk.map(|desk| Some(Arc::new(desk))).map_err(Failure::configuration)
@@ -157,10 +169,29 @@ impl Configuration {
             return Ok(None);
         }
         let Some(desk) = desk else {
-            return Err(Failure::configuration("there is [[schedule]] and no [runs]: where shall its forecasts be computed?"));
+            return Err(Failure::configuration(
+                "there is [[schedule]] and no [runs]: where shall its forecasts be computed?",
+            ));
         };
         let keeper = ScheduleKeeper::new(desk.clone(), Location::parse(&self.store)?, self.schedule.clone(), events);
         keeper.map(Some).map_err(Failure::configuration)
+    }
+
+    /// What brings workers to the nodes of a Slurm cluster; `None` where none is configured.
+    pub fn slurm_placement(&self, desk: Option<&Arc<Desk>>, config: &Path) -> Result<Option<SlurmPlacement>, Failure> {
+        let Some((settings, desk)) = self.runs.as_ref().and_then(|runs| runs.slurm.as_ref()).zip(desk) else {
+            return Ok(None);
+        };
+        if settings.jobs == 0 || settings.members_per_job == 0 {
+            return Err(Failure::configuration("runs.slurm: jobs and members_per_job are at least 1"));
+        }
+        let absolute = |path: &Path| {
+            let failed = |error| Failure::configuration(format!("{}: {error}", path.display()));
+            std::path::absolute(path).map_err(failed)
+        };
+        let program = std::env::current_exe().map_err(|error| Failure::configuration(format!("this program: {error}")))?;
+        let settings = SlurmSettings { logs: absolute(&settings.logs)?, ..settings.clone() };
+        Ok(Some(SlurmPlacement::new(desk.ledger.clone(), settings, program, absolute(config)?)))
     }
 
     /// The devices of `[runs]`, or those that are given instead.
@@ -186,6 +217,8 @@ impl Configuration {
             isolation: isolation()?,
             lease: Duration::from_secs(runs.lease.seconds().unsigned_abs()),
             name: process_name(),
+            only_run: None,
+            until_idle: false,
             events,
         })
     }

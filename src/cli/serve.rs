@@ -50,6 +50,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(keeper) = keeper(ScheduleEvents { arrived: Some(arrived) })? {
         runtime.spawn(keeper.keep());
     }
+    if let Some(placement) = configuration.slurm_placement(desk.as_ref(), &arguments.config)? {
+        runtime.spawn(placement.keep());
+    }
     let worker = match devices.is_empty() {
         true => None,
         false => {

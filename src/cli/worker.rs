@@ -1,6 +1,7 @@
 //! `vejr worker`: computes the runs of a ledger, on any machine that sees it and the store.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -8,7 +9,7 @@ use super::configuration::Configuration;
 use super::serve::interrupted;
 use super::{Failure, runtime, say};
 use crate::device::device_name;
-use crate::forecast::{Worker, WorkerEvents};
+use crate::forecast::{Worker, WorkerEvents, WorkerSettings};
 
 /// Compute the runs that are asked for at a server with the same ledger and store.
 ///
@@ -24,7 +25,16 @@ pub struct Arguments {
     /// auto, cpu, cuda or cuda:N; a thread for each [default: as the configuration says]
     #[arg(long, value_name = "DEVICE", num_args = 1..)]
     device: Vec<String>,
+    /// Work on this run only
+    #[arg(long, value_name = "RUN-KEY")]
+    run: Option<String>,
+    /// End when nothing is left to do: for jobs of a batch system
+    #[arg(long)]
+    until_idle: bool,
 }
+
+/// Between two looks whether the threads have ended.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = Configuration::read(&arguments.config)?;
@@ -39,9 +49,20 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = runtime()?;
     let names: Vec<&str> = devices.iter().map(device_name).collect();
     let settings = runtime.block_on(configuration.worker(packages, WorkerEvents::default()))?;
+    let settings = WorkerSettings { only_run: arguments.run, until_idle: arguments.until_idle, ..settings };
     let worker = Worker::start(&settings, devices, runtime.handle())?;
     say(format!("{} works on {}; Ctrl-C stops", settings.name, names.join(", ")));
-    runtime.block_on(interrupted());
+    runtime.block_on(async {
+        let idle = async {
+            while !worker.is_finished() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = interrupted() => {}
+            () = idle => {}
+        }
+    });
     worker.drain();
     say("stopped");
     Ok(())

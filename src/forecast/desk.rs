@@ -8,6 +8,7 @@ use super::arrivals::{Arrivals, ArrivalsError};
 use super::ledger::{Admission, Ledger, LedgerError, NewRun, RunRecord, RunRequest};
 use super::run::{MOST_STEPS, RunOptions, identify, path_in_store};
 use crate::atmos::{LeadTime, ReferenceTime};
+use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::store::Encoding;
 
@@ -27,10 +28,13 @@ pub struct Asked {
     pub start_within: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DeskLimits {
     pub admission: Admission,
     pub lead_time: LeadTime,
+    /// Where forecasts are published, and what is kept free there, in MiB, where that is known.
+    pub store: Location,
+    pub least_free_mib: u64,
 }
 
 /// A request that is not taken.
@@ -43,6 +47,11 @@ pub enum RequestError {
     UnknownModel { name: String, known: String },
     #[error("nobody has said where analyses for {0} appear: the configuration has no [[inputs]] for it")]
     NoInputs(String),
+    #[error(
+        "the disk of {store} has {free_mib} MiB left, less than the {least_mib} MiB that are kept free; delete old forecasts, or \
+         try again later"
+    )]
+    DiskFull { store: String, free_mib: u64, least_mib: u64 },
     #[error(transparent)]
     Arrivals(#[from] ArrivalsError),
     #[error(transparent)]
@@ -115,6 +124,7 @@ impl Desk {
     pub async fn request(&self, asked: &Asked) -> Result<(RunRecord, bool), RequestError> {
         let package = self.package(asked)?;
         let steps = self.check(package, asked)?;
+        self.check_disk()?;
         let arrivals = self.arrivals.get(&asked.model).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))?;
         let reference_time = match asked.reference_time {
             Some(time) => time,
@@ -156,6 +166,17 @@ impl Desk {
             name: asked.model.chars().take(64).collect(),
             known: self.packages.keys().cloned().collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// Nothing is begun that would fill the disk under what is being made already.
+    fn check_disk(&self) -> Result<(), RequestError> {
+        let DeskLimits { store, least_free_mib, .. } = &self.limits;
+        match store.free_bytes().map(|bytes| bytes >> 20) {
+            Some(free_mib) if free_mib < *least_free_mib => {
+                Err(RequestError::DiskFull { store: store.to_string(), free_mib, least_mib: *least_free_mib })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How many steps are asked for.

@@ -6,6 +6,7 @@ mod error;
 mod input;
 mod key;
 mod ledger;
+mod placement;
 mod plausible;
 mod regridding;
 mod rollout;
@@ -21,9 +22,10 @@ pub use error::ForecastError;
 pub use input::{InitialStates, Sources, needs, read_initial_states, read_inputs};
 pub use key::{RunIdentity, RunKey};
 pub use ledger::{
-    Admission, Attempt, Awaited, AwaitedState, EventKind, Lease, Ledger, LedgerError, NewRun, QueueDepth, RunEvent, RunFault, RunFilter,
-    RunPhase, RunRecord, RunRequest,
+    Admission, Attempt, Awaited, AwaitedState, EventKind, Lease, Ledger, LedgerError, NewRun, OpenRun, QueueDepth, RunEvent,
+    RunFault, RunFilter, RunPhase, RunRecord, RunRequest,
 };
+pub use placement::{SlurmPlacement, SlurmSettings};
 pub use plausible::{Implausible, check_plausible};
 pub use regridding::Regridding;
 pub use rollout::Rollout;

@@ -47,6 +47,10 @@ pub struct WorkerSettings {
     pub lease: Duration,
     /// Names the process: unique among all that share the ledger.
     pub name: String,
+    /// Work on this run only.
+    pub only_run: Option<String>,
+    /// End when nothing is left to do, and nothing that others do may be left by them.
+    pub until_idle: bool,
     pub events: WorkerEvents,
 }
 
@@ -87,6 +91,11 @@ impl Worker {
         self.stop.store(true, Ordering::Release);
     }
 
+    /// Whether all threads have ended by themselves.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
     /// Lets each thread finish the step it is at, give its run back, and end.
     pub fn drain(self) {
         self.stop_soon();
@@ -119,9 +128,11 @@ impl Bench {
         let digests: Vec<String> = self.settings.packages.iter().map(|package| package.digest().to_owned()).collect();
         while !self.stop.load(Ordering::Acquire) {
             let since = Moment::now();
-            let claim = self.settings.ledger.claim(&self.holder, &digests, self.settings.lease);
+            let WorkerSettings { ledger, only_run, lease, .. } = &self.settings;
+            let claim = ledger.claim_of(only_run.as_deref(), &self.holder, &digests, *lease);
             match self.runtime.block_on(claim) {
                 Ok(Some(lease)) => self.serve(&lease, since),
+                Ok(None) if self.settings.until_idle && self.is_idle() => return,
                 Ok(None) => std::thread::sleep(LOOK),
                 Err(error) => {
                     tracing::warn!(%error, "no work can be looked for");
@@ -129,6 +140,13 @@ impl Bench {
                 }
             }
         }
+    }
+
+    /// Whether there is nothing left that could be taken, now or later.
+    fn is_idle(&self) -> bool {
+        let only = self.settings.only_run.as_deref();
+        let open = self.runtime.block_on(self.settings.ledger.open_runs());
+        open.is_ok_and(|open| !open.iter().any(|run| only.is_none_or(|only| only == run.run_key)))
     }
 
     /// Works on a run until it is done, fails, or is somebody else's.

@@ -182,6 +182,13 @@ impl Location {
         Ok(())
     }
 
+    /// Bytes that this user may still write, where the place is a folder of this machine, or will be one.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let folder = self.folder.as_deref()?.ancestors().find(|folder| folder.is_dir())?;
+        let disk = rustix::fs::statvfs(folder).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Whether the objects below can be listed: a web server lists none.
     pub fn can_list(&self) -> bool {
         !self.name.starts_with("http://") && !self.name.starts_with("https://")

@@ -52,6 +52,9 @@ pub enum Error {
     /// Too many runs wait.
     #[error("{what}")]
     QueueFull { what: String, limit: u64 },
+    /// The disk of the store has too little left.
+    #[error("{0}")]
+    DiskFull(String),
     #[error("{0}")]
     RequestIdTaken(String),
     /// The analysis that was asked for is not there yet.
@@ -104,6 +107,7 @@ impl Error {
             Self::TooLarge { .. } => (Code::OutOfRange, StatusCode::UNPROCESSABLE_ENTITY),
             Self::Busy { .. } => (Code::ResourceExhausted, StatusCode::SERVICE_UNAVAILABLE),
             Self::QueueFull { .. } => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
+            Self::DiskFull(_) => (Code::ResourceExhausted, StatusCode::INSUFFICIENT_STORAGE),
             Self::RequestIdTaken(_) => (Code::AlreadyExists, StatusCode::CONFLICT),
             Self::NotYet(_) | Self::NoRequests(_) => (Code::FailedPrecondition, StatusCode::CONFLICT),
             Self::Ledger(_) | Self::Arrivals(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
@@ -137,7 +141,7 @@ impl Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { .. } => Some(RETRY_BUSY),
-            Self::QueueFull { .. } => Some(RETRY_QUEUE),
+            Self::QueueFull { .. } | Self::DiskFull(_) => Some(RETRY_QUEUE),
             Self::NotYet(_) => Some(RETRY_ANALYSIS),
             Self::NotPublished { running: true, .. } => Some(RETRY_STEP),
             _ => None,
@@ -173,6 +177,9 @@ impl From<Error> for Status {
             }
             Error::QueueFull { limit, .. } => {
                 details.add_quota_failure_violation("queue", format!("{limit} runs that wait"));
+            }
+            Error::DiskFull(reason) => {
+                details.add_quota_failure_violation("disk", reason.as_str());
             }
             Error::NotYet(reason) => {
                 details.add_precondition_failure_violation("ANALYSIS_NOT_ARRIVED", "reference_time", reason.as_str());

@@ -1,8 +1,8 @@
 //! What a server counts, for Prometheus.
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// Cheap to clone: handles on shared counters. Each server has its own, so that tests run side by side.
@@ -70,7 +70,10 @@ impl Metrics {
                 &["schedule", "state"],
             )?,
             arrival_seconds: GaugeVec::new(
-                Opts::new("vejr_arrival_seconds", "From its reference time until the last analysis was there, by schedule."),
+                Opts::new(
+                    "vejr_arrival_seconds",
+                    "From its reference time until the last analysis was there, by schedule.",
+                ),
                 &["schedule"],
             )?,
             step_seconds: Histogram::with_opts(
@@ -105,5 +108,40 @@ impl Metrics {
         let mut bytes = Vec::new();
         encoder.encode(&self.registry.gather(), &mut bytes)?;
         Ok((encoder.format_type().to_owned(), bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every metric that the dashboard draws is one that a server has.
+    #[test]
+    fn the_dashboard_draws_metrics_that_there_are() {
+        let metrics = Metrics::new().unwrap();
+        // those with labels are told of only when they have values
+        metrics.requests.with_label_values(&["route", "200"]).inc();
+        metrics.request_seconds.with_label_values(&["route"]).observe(0.1);
+        metrics.tiles.with_label_values(&["png"]).inc();
+        metrics.runs.with_label_values(&["queued"]).set(1);
+        metrics.awaited.with_label_values(&["hourly", "late"]).set(1);
+        metrics.arrival_seconds.with_label_values(&["hourly"]).set(1.0);
+        let text = String::from_utf8(metrics.text().unwrap().1).unwrap();
+        let known: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+        let dashboard: serde_json::Value =
+            serde_json::from_str(include_str!("../../deploy/grafana/vejr.json")).unwrap();
+        let mut drawn = 0;
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let words = target["expr"].as_str().unwrap().split(|c| !is_letter(c));
+                for name in words.filter(|word| word.starts_with("vejr_")) {
+                    assert!(known.contains(&name.trim_end_matches("_bucket")), "{name} in {:?}", panel["title"]);
+                    drawn += 1;
+                }
+            }
+        }
+        assert!(drawn > 10);
     }
 }

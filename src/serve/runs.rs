@@ -198,6 +198,7 @@ impl From<RequestError> for Error {
             RequestError::UnknownModel { name, .. } => {
                 Self::NotFound { kind: "model", name, hint: "ListModels tells which this server has" }
             }
+            RequestError::DiskFull { .. } => Self::DiskFull(error.to_string()),
             RequestError::NoInputs(_) => Self::NoRequests(error.to_string()),
             RequestError::Arrivals(ArrivalsError::TimesUnnamed) => {
                 Violation::new("reference_time", format!("is missing: {error}")).into()

@@ -39,7 +39,8 @@ pub async fn delete_forecast(root: &Location, path: &ForecastPath, fence: &Fence
     }
     let (fence, place) = (fence.clone(), location.clone());
     let objects = root.store().list(Some(&run)).map_ok(|object| object.location);
-    let allowed = objects.map(move |object| object.and_then(|object| fence.check(&place).map(|()| object).map_err(generic)));
+    let allowed =
+        objects.map(move |object| object.and_then(|object| fence.check(&place).map(|()| object).map_err(generic)));
     let mut deletions = root.store().delete_stream(allowed.boxed());
     while let Some(deleted) = deletions.next().await {
         match deleted {

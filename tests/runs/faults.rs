@@ -43,7 +43,9 @@ enum Fault {
 const FAULTS: [Fault; 5] = [Fault::InternalError, Fault::AnswerLost, Fault::SlowDown, Fault::Conflict, Fault::Slow];
 
 fn s3_error(status: StatusCode, code: &str) -> Response {
-    let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>A bad day.</Message></Error>");
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>A bad day.</Message></Error>"
+    );
     (status, [("content-type", "application/xml")], text).into_response()
 }
 
@@ -90,7 +92,9 @@ impl BadDay {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = answer.bytes().await.unwrap();
         let mut response = (status, body).into_response();
-        let kept = headers.iter().filter(|(name, _)| ![HeaderName::from_static("transfer-encoding"), HeaderName::from_static("connection")].contains(name));
+        let kept = headers.iter().filter(|(name, _)| {
+            ![HeaderName::from_static("transfer-encoding"), HeaderName::from_static("connection")].contains(name)
+        });
         for (name, value) in kept {
             response.headers_mut().insert(name, value.clone());
         }
@@ -101,7 +105,8 @@ impl BadDay {
 async fn answer(State(day): State<Arc<BadDay>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 64 << 20).await.unwrap();
-    let conditional = head.method == "PUT" && (head.headers.contains_key("if-match") || head.headers.contains_key("if-none-match"));
+    let conditional =
+        head.method == "PUT" && (head.headers.contains_key("if-match") || head.headers.contains_key("if-none-match"));
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let fault = day.fault(conditional);
     match fault {
@@ -131,7 +136,8 @@ async fn an_object_store_on_a_bad_day_corrupts_nothing() {
     let (day, endpoint) = BadDay::start(&server.endpoint, 15).await;
     let mut site = Site::new(None, "devices = []\nlease = \"3s\"");
     let local = format!("store = \"{}/forecasts\"", site.folder.path().display());
-    let config = std::fs::read_to_string(site.path("vejr.toml")).unwrap().replace(&local, "store = \"s3://forecasts/runs\"");
+    let config =
+        std::fs::read_to_string(site.path("vejr.toml")).unwrap().replace(&local, "store = \"s3://forecasts/runs\"");
     std::fs::write(site.path("vejr.toml"), config).unwrap();
     site.environment = [
         ("AWS_ENDPOINT_URL", endpoint.as_str()),
@@ -198,7 +204,7 @@ async fn an_object_store_on_a_bad_day_corrupts_nothing() {
 /// A disk of 3 MiB, as root; elsewhere this cannot be shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_waited_for() {
-    let site = Site::new(None, "devices = [\"cpu\"]");
+    let site = Site::new(None, "devices = [\"cpu\"]\nmin_free_mib = 0");
     let disk = site.path("forecasts");
     std::fs::create_dir(&disk).unwrap();
     let mount = |options: &str| {

@@ -42,7 +42,8 @@ async fn a_worker_that_slept_too_long_writes_nothing(ledger: Option<&str>) {
     // the file of SQLite is locked by whoever writes: a process of this machine that is stopped right then stops them all
     for pause in 1.. {
         sleeper.signal(Signal::STOP);
-        let joins = site.client().request_forecast(site::request(TIMES[0], 40));
+        let mut client = site.client();
+        let joins = client.request_forecast(site::request(TIMES[0], 40));
         match tokio::time::timeout(Duration::from_secs(1), joins).await {
             Err(_) if ledger.is_none() && pause < 20 => {
                 sleeper.signal(Signal::CONT);

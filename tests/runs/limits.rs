@@ -103,3 +103,16 @@ async fn a_full_queue_refuses_at_once() {
     assert_eq!(listed.len(), 100);
     assert!(listed.iter().all(|forecast| forecast.run.as_ref().unwrap().state() == v1::RunState::Queued));
 }
+
+/// With less left on the disk than is kept free, nothing is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_nearly_full_takes_no_request() {
+    let site = Site::new(None, "devices = []\nmin_free_mib = 1000000000");
+    let _server = site.start("serve");
+    let status = site.client().request_forecast(site::request(TIMES[0], 4)).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().contains("1000000000 MiB"), "{status}");
+    let details = status.get_error_details();
+    assert_eq!(details.quota_failure().unwrap().violations[0].subject, "disk");
+    assert!(details.retry_info().is_some());
+}

@@ -13,4 +13,5 @@ mod python;
 mod s3;
 mod schedule;
 mod site;
+mod slurm;
 mod truth;

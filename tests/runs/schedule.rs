@@ -17,7 +17,8 @@ fn site(schedule: &str) -> Site {
     let sample = format!("{}/data-samples/held-suarez-init.nc", root().display());
     let pattern = format!("{}/{{reference_time}}.nc", analyses.display());
     let config = std::fs::read_to_string(site.path("vejr.toml")).unwrap().replace(&sample, &pattern);
-    std::fs::write(site.path("vejr.toml"), format!("{config}\n[[schedule]]\nmodel = \"{MODEL}\"\n{schedule}\n")).unwrap();
+    std::fs::write(site.path("vejr.toml"), format!("{config}\n[[schedule]]\nmodel = \"{MODEL}\"\n{schedule}\n"))
+        .unwrap();
     site
 }
 

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
-use super::record::RUN_COLUMNS;
 use super::{Change, Ledger, LedgerError, RunPhase, RunRecord, RunRequest, milliseconds, signed};
 use crate::store::ForecastPath;
 
@@ -43,10 +41,11 @@ impl Ledger {
     pub async fn request(&self, run: &NewRun, limits: Admission) -> Result<(RunRecord, bool), LedgerError> {
         // a crowd is refused without waiting until those before it are on the disk
         let mut entering = Entering::begin(&self.entering, &run.path.run_key);
-        if self.joins(run).await?.is_none() {
-            let row = sqlx::query(WAITING).bind(&run.client).fetch_one(&self.pool).await?;
-            refuse_full(&row, run, limits, entering.others())?;
+        let outlook = self.crowd.look(self, run).await?;
+        if !outlook.joins {
+            refuse_full(outlook.waiting, outlook.own, run, limits, entering.others())?;
         }
+        let _turn = self.turn.lock().await;
         let mut transaction = self.pool.begin().await?;
         sqlx::query("UPDATE admission SET turn = turn + 1").execute(&mut *transaction).await?;
         let joined = self.admit(&mut transaction, run, limits).await?;
@@ -145,18 +144,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// The run that a request would join, without its turn.
-    async fn joins(&self, run: &NewRun) -> Result<Option<RunRecord>, LedgerError> {
-        let text = format!(
-            "SELECT {RUN_COLUMNS} FROM runs WHERE run_key = $1 AND state IN ('queued', 'running', 'publishing', 'done')"
-        );
-        let row = sqlx::query(self.sql(&text)).bind(&run.path.run_key).fetch_optional(&self.pool).await?;
-        row.as_ref().map(RunRecord::of).transpose()
-    }
-
     async fn check(transaction: &mut Transaction<'_, Any>, run: &NewRun, limits: Admission) -> Result<(), LedgerError> {
         let row = sqlx::query(WAITING).bind(&run.client).fetch_one(&mut **transaction).await?;
-        refuse_full(&row, run, limits, 0)
+        let (waiting, own): (i64, i64) = (row.try_get("waiting")?, row.try_get("own")?);
+        refuse_full(waiting.unsigned_abs(), own.unsigned_abs(), run, limits, 0)
     }
 }
 
@@ -198,13 +189,11 @@ impl Drop for Entering<'_> {
 const WAITING: &str = "SELECT COUNT(*) AS waiting, COUNT(CASE WHEN client = $1 THEN 1 END) AS own FROM runs \
                        WHERE state = 'queued'";
 
-fn refuse_full(row: &AnyRow, run: &NewRun, limits: Admission, entering: u64) -> Result<(), LedgerError> {
-    let waiting: i64 = row.try_get("waiting")?;
-    let own: i64 = row.try_get("own")?;
-    if waiting.unsigned_abs() + entering >= limits.queue {
+fn refuse_full(waiting: u64, own: u64, run: &NewRun, limits: Admission, entering: u64) -> Result<(), LedgerError> {
+    if waiting + entering >= limits.queue {
         return Err(LedgerError::QueueFull { limit: limits.queue });
     }
-    if own.unsigned_abs() >= limits.per_client {
+    if own >= limits.per_client {
         return Err(LedgerError::ShareFull { client: run.client.clone(), limit: limits.per_client });
     }
     Ok(())

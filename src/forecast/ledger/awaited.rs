@@ -101,8 +101,7 @@ impl Ledger {
             "SELECT {COLUMNS} FROM awaited WHERE schedule = $1 AND reference_time > $2 AND state <> 'missing' \
              ORDER BY reference_time"
         );
-        let rows =
-            sqlx::query(self.sql(&text)).bind(schedule).bind(after.timestamp()).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(self.sql(&text)).bind(schedule).bind(after.timestamp()).fetch_all(&self.pool).await?;
         rows.iter().map(Awaited::of).collect()
     }
 

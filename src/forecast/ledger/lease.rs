@@ -33,24 +33,35 @@ impl Ledger {
         model_digests: &[String],
         duration: Duration,
     ) -> Result<Option<Lease>, LedgerError> {
+        self.claim_of(None, holder, model_digests, duration).await
+    }
+
+    /// The same, of one run only.
+    pub async fn claim_of(
+        &self,
+        only_run: Option<&str>,
+        holder: &str,
+        model_digests: &[String],
+        duration: Duration,
+    ) -> Result<Option<Lease>, LedgerError> {
         if model_digests.is_empty() {
             return Ok(None);
         }
-        let places: Vec<String> = (3..3 + model_digests.len()).map(|n| format!("${n}")).collect();
+        let places: Vec<String> = (4..4 + model_digests.len()).map(|n| format!("${n}")).collect();
         // the outer condition is looked at again where another transaction took the row meanwhile
         let text = format!(
             "UPDATE parts SET state = 'leased', holder = $1, token = token + 1, fruitless = fruitless + 1, \
              lease_until = {{now}} + $2 \
              WHERE (run_key, part) IN (SELECT parts.run_key, parts.part FROM parts \
                JOIN runs ON runs.run_key = parts.run_key \
-               WHERE {TAKEABLE} AND runs.state IN {UNDER_WAY} AND runs.model_digest IN ({}) \
+               WHERE {TAKEABLE} AND runs.state IN {UNDER_WAY} AND ($3 = '' OR runs.run_key = $3) AND runs.model_digest IN ({}) \
                ORDER BY runs.created, parts.part LIMIT 1) AND {TAKEABLE} \
              RETURNING run_key, part, token, fruitless",
             places.join(", ")
         );
         let mut transaction = self.pool.begin().await?;
         let text = self.sql(&text);
-        let mut query = sqlx::query(text).bind(holder).bind(milliseconds(duration));
+        let mut query = sqlx::query(text).bind(holder).bind(milliseconds(duration)).bind(only_run.unwrap_or_default());
         for digest in model_digests {
             query = query.bind(digest);
         }

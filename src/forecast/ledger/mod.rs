@@ -11,12 +11,14 @@
 
 mod admit;
 mod awaited;
+mod crowd;
 mod lease;
 mod query;
 mod record;
 mod retire;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -25,7 +27,7 @@ use sqlx::{Any, AnyPool, Executor, Row, Transaction};
 pub use admit::{Admission, NewRun};
 pub use awaited::{Awaited, AwaitedState};
 pub use lease::Lease;
-pub use query::{QueueDepth, RunFilter};
+pub use query::{OpenRun, QueueDepth, RunFilter};
 pub use record::{Attempt, EventKind, RunEvent, RunFault, RunPhase, RunRecord, RunRequest};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/forecast/ledger/migrations");
@@ -70,6 +72,9 @@ pub struct Ledger {
     pool: AnyPool,
     dialect: Dialect,
     entering: admit::EnteringKeys,
+    crowd: crowd::Crowd,
+    /// One request after the other writes, so that those who wait for their turn do not wait with a connection each.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What the two databases spell differently.
@@ -125,7 +130,8 @@ impl Ledger {
             .map_err(|source| LedgerError::Open { url: without_password(url), source })?;
         let migrated = MIGRATIONS.run(&pool).await;
         migrated.map_err(|source| LedgerError::Migrate { url: without_password(url), source })?;
-        Ok(Self { pool, dialect, entering: admit::EnteringKeys::default() })
+        let (entering, crowd, turn) = Default::default();
+        Ok(Self { pool, dialect, entering, crowd, turn })
     }
 
     /// Whether it answers.

@@ -30,6 +30,14 @@ pub struct QueueDepth {
     pub oldest: Duration,
 }
 
+/// A run with something left to compute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenRun {
+    pub run_key: String,
+    /// Parts that nobody has finished.
+    pub parts: usize,
+}
+
 impl Ledger {
     pub async fn run(&self, run_key: &str) -> Result<Option<RunRecord>, LedgerError> {
         let text = format!("SELECT {RUN_COLUMNS} FROM runs WHERE run_key = $1");
@@ -85,6 +93,19 @@ impl Ledger {
                     ORDER BY started, part, token";
         let rows = sqlx::query(text).bind(run_key).fetch_all(&self.pool).await?;
         rows.iter().map(Attempt::of).collect()
+    }
+
+    /// Runs with something left to compute, those first that have waited longest.
+    pub async fn open_runs(&self) -> Result<Vec<OpenRun>, LedgerError> {
+        let text = "SELECT runs.run_key, COUNT(*) AS open FROM runs JOIN parts ON parts.run_key = runs.run_key \
+                    WHERE runs.state IN ('queued', 'running', 'publishing') AND parts.state IN ('queued', 'leased') \
+                    GROUP BY runs.run_key, runs.created ORDER BY runs.created, runs.run_key";
+        let rows = sqlx::query(text).fetch_all(&self.pool).await?;
+        let open = rows.iter().map(|row| {
+            let open: i64 = row.try_get("open")?;
+            Ok(OpenRun { run_key: row.try_get("run_key")?, parts: usize::try_from(open).unwrap_or(0) })
+        });
+        open.collect()
     }
 
     pub async fn depth(&self) -> Result<QueueDepth, LedgerError> {

@@ -121,12 +121,19 @@ impl ScheduleKeeper {
     }
 
     /// Looks whether an analysis is there, and asks for its forecast.
-    async fn look_at(&mut self, schedule: &Schedule, mut awaited: Awaited, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    async fn look_at(
+        &mut self,
+        schedule: &Schedule,
+        mut awaited: Awaited,
+        now: DateTime<Utc>,
+    ) -> Result<(), LedgerError> {
         let name = schedule.name();
         let time = awaited.reference_time;
         let key = (name.to_owned(), time);
         let asked_for = matches!(awaited.state, AwaitedState::Requested | AwaitedState::Refused);
-        if asked_for && self.seen.get(&key).and_then(|seen| seen.looked).is_some_and(|looked| looked.elapsed() < LOOK_AGAIN) {
+        if asked_for
+            && self.seen.get(&key).and_then(|seen| seen.looked).is_some_and(|looked| looked.elapsed() < LOOK_AGAIN)
+        {
             return Ok(());
         }
         let Some(arrivals) = self.desk.arrivals(&schedule.model) else { return Ok(()) };
@@ -147,7 +154,8 @@ impl ScheduleKeeper {
                 if settled {
                     self.ask(schedule, &mut awaited, found).await;
                 } else if !asked_for {
-                    awaited.detail = format!("it is there, and may still be being written: settle is {}", schedule.settle);
+                    awaited.detail =
+                        format!("it is there, and may still be being written: settle is {}", schedule.settle);
                 }
             }
             // a run goes on with what it has read

@@ -92,7 +92,10 @@ impl Schedule {
             wrong(format!("wait is {}; how long after the reference time shall analyses be waited for?", self.wait));
         }
         if let Some(late) = self.late_after.filter(|late| *late >= self.wait) {
-            wrong(format!("late_after is {late}, and after wait, {}, an analysis is not waited for any more", self.wait));
+            wrong(format!(
+                "late_after is {late}, and after wait, {}, an analysis is not waited for any more",
+                self.wait
+            ));
         }
         if self.settle < LeadTime::ZERO || self.settle >= self.wait {
             wrong(format!("settle is {}; expected 0s or more, and less than wait, {}", self.settle, self.wait));
@@ -103,7 +106,10 @@ impl Schedule {
         let begin = ReferenceTime::from_timestamp(1_767_225_600).map(ReferenceTime::utc).unwrap_or_default();
         let awaited = self.cron.between(begin, begin + chrono::TimeDelta::seconds(self.wait.seconds())).len();
         if awaited > MOST_AWAITED {
-            wrong(format!("more than {MOST_AWAITED} analyses would be waited for at once; shorten wait, {}", self.wait));
+            wrong(format!(
+                "more than {MOST_AWAITED} analyses would be waited for at once; shorten wait, {}",
+                self.wait
+            ));
         }
         problems
     }

@@ -198,7 +198,8 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
         let after = token.as_ref().map(|(time, schedule)| (*time, schedule.as_str()));
         let found = desk.ledger.list_awaited(&request.schedule, after, size + 1).await.map_err(Error::from)?;
         let last = found.get(size.saturating_sub(1)).filter(|_| found.len() > size);
-        let next_page_token = last.map_or_else(String::new, |last| format!("{}/{}", last.reference_time, last.schedule));
+        let next_page_token =
+            last.map_or_else(String::new, |last| format!("{}/{}", last.reference_time, last.schedule));
         let analyses = found.iter().take(size).map(convert::awaited).collect();
         Ok(Response::new(v1::ListAwaitedAnalysesResponse { analyses, next_page_token }))
     }
