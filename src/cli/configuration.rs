@@ -13,8 +13,8 @@ use super::{Failure, Fault, isolation};
 use crate::atmos::LeadTime;
 use crate::device::DeviceRequest;
 use crate::forecast::{
-    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, Schedule, ScheduleEvents, ScheduleKeeper, SlurmPlacement,
-    SlurmSettings, WorkerEvents, WorkerSettings,
+    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, Schedule, ScheduleEvents, ScheduleKeeper,
+    SlurmPlacement, SlurmSettings, WorkerEvents, WorkerSettings,
 };
 use crate::location::Location;
 use crate::model::ModelPackage;
@@ -189,7 +189,8 @@ impl Configuration {
             let failed = |error| Failure::configuration(format!("{}: {error}", path.display()));
             std::path::absolute(path).map_err(failed)
         };
-        let program = std::env::current_exe().map_err(|error| Failure::configuration(format!("this program: {error}")))?;
+        let program =
+            std::env::current_exe().map_err(|error| Failure::configuration(format!("this program: {error}")))?;
         let settings = SlurmSettings { logs: absolute(&settings.logs)?, ..settings.clone() };
         Ok(Some(SlurmPlacement::new(desk.ledger.clone(), settings, program, absolute(config)?)))
     }

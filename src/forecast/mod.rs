@@ -22,8 +22,8 @@ pub use error::ForecastError;
 pub use input::{InitialStates, Sources, needs, read_initial_states, read_inputs};
 pub use key::{RunIdentity, RunKey};
 pub use ledger::{
-    Admission, Attempt, Awaited, AwaitedState, EventKind, Lease, Ledger, LedgerError, NewRun, OpenRun, QueueDepth, RunEvent,
-    RunFault, RunFilter, RunPhase, RunRecord, RunRequest,
+    Admission, Attempt, Awaited, AwaitedState, EventKind, Lease, Ledger, LedgerError, NewRun, OpenRun, QueueDepth,
+    RunEvent, RunFault, RunFilter, RunPhase, RunRecord, RunRequest,
 };
 pub use placement::{SlurmPlacement, SlurmSettings};
 pub use plausible::{Implausible, check_plausible};

@@ -8,6 +8,7 @@ mod limits;
 #[path = "../common/postgres.rs"]
 mod postgres;
 #[path = "../common/python.rs"]
+#[allow(dead_code, reason = "the S3 server is started, and not waited for")]
 mod python;
 #[path = "../common/s3.rs"]
 mod s3;

@@ -137,7 +137,7 @@ async fn forecasts_are_kept_as_long_as_was_said() {
         let _server = site.start("serve");
         for name in &names[..2] {
             site::until("it is deleted", 20, async || state(name).await.state() == v1::RunState::Expired).await;
-            assert!(state(name).await.failure_reason.contains("30"), "{:?}", state(name).await);
+            assert!(state(name).await.failure_reason.contains("720h"), "{:?}", state(name).await);
             assert!(!folder(name).exists() && !Path::new(&folder(name)).parent().unwrap().exists());
         }
         assert_eq!(state(&names[2]).await.state(), v1::RunState::Complete);

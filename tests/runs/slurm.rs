@@ -26,8 +26,10 @@ fn free_port() -> u16 {
 impl Cluster {
     /// `None`, with a message, where Slurm is not installed, or may not be started by this user.
     fn start(folder: &Path) -> Option<Self> {
-        let there = |program: &str| Command::new(program).arg("-V").output().is_ok_and(|output| output.status.success());
-        if !["slurmctld", "slurmd", "sbatch", "munged"].into_iter().all(there) || !rustix::process::geteuid().is_root() {
+        let there =
+            |program: &str| Command::new(program).arg("-V").output().is_ok_and(|output| output.status.success());
+        if !["slurmctld", "slurmd", "sbatch", "munged"].into_iter().all(there) || !rustix::process::geteuid().is_root()
+        {
             eprintln!("SKIPPED: Slurm is not installed here, or this is not root");
             return None;
         }
@@ -58,17 +60,24 @@ impl Cluster {
         std::fs::write(folder.join("slurm.conf"), config).unwrap();
         let gres = NODES.map(|name| format!("NodeName={name} Name=gpu File={here}/gpu-{name}\n")).concat();
         std::fs::write(folder.join("gres.conf"), gres).unwrap();
-        let key: Vec<u8> = std::fs::File::open("/dev/urandom").and_then(|mut random| {
-            let mut key = vec![0; 128];
-            std::io::Read::read_exact(&mut random, &mut key).map(|()| key)
-        })
-        .unwrap();
+        let key: Vec<u8> = std::fs::File::open("/dev/urandom")
+            .and_then(|mut random| {
+                let mut key = vec![0; 128];
+                std::io::Read::read_exact(&mut random, &mut key).map(|()| key)
+            })
+            .unwrap();
         std::fs::write(folder.join("munge.key"), key).unwrap();
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(folder.join("munge.key"), private).unwrap();
-        let munge = ["key-file=munge.key", "socket=munge.socket", "pid-file=munged.pid", "log-file=munged.log", "seed-file=seed"]
-            .map(|option| option.replacen('=', &format!("={here}/"), 1))
-            .map(|option| format!("--{option}"));
+        let munge = [
+            "key-file=munge.key",
+            "socket=munge.socket",
+            "pid-file=munged.pid",
+            "log-file=munged.log",
+            "seed-file=seed",
+        ]
+        .map(|option| option.replacen('=', &format!("={here}/"), 1))
+        .map(|option| format!("--{option}"));
         let munge = Process(
             Command::new("munged").args(["--force", "--foreground"]).args(munge).stderr(Stdio::null()).spawn().unwrap(),
         );
@@ -120,7 +129,8 @@ impl Drop for Cluster {
 async fn runs_are_computed_by_jobs_whatever_becomes_of_the_cluster() {
     let slurm = tempfile::tempdir().unwrap();
     let Some(mut cluster) = Cluster::start(slurm.path()) else { return };
-    let ready = async || cluster.ask("sinfo", &["--noheader", "--Node", "--format=%T"]).lines().all(|state| state == "idle");
+    let ready =
+        async || cluster.ask("sinfo", &["--noheader", "--Node", "--format=%T"]).lines().all(|state| state == "idle");
     site::until("both nodes are there", 30, ready).await;
     let logs = slurm.path().display();
     let mut site = Site::new(

@@ -227,7 +227,8 @@ mod tests {
         // 20 members are five jobs, a single run one; the sixth place is taken by the older run first
         let runs = [open("a", 20), open("b", 1), open("c", 1)];
         assert_eq!(placement.plan(&runs, &[]), (vec!["a", "a", "a", "a", "a", "b"], vec![]));
-        let there = jobs(&["1|RUNNING|a", "2|PENDING|a", "3|COMPLETING|a", "4|PENDING|gone", "5|RUNNING|gone", "6|FAILED|b"]);
+        let there =
+            jobs(&["1|RUNNING|a", "2|PENDING|a", "3|COMPLETING|a", "4|PENDING|gone", "5|RUNNING|gone", "6|FAILED|b"]);
         assert_eq!(there.len(), 4);
         // a job that waits for a run that has ended is cancelled; one that runs ends by itself
         assert_eq!(placement.plan(&runs, &there), (vec!["a", "a", "a"], vec!["4"]));
