@@ -81,7 +81,7 @@ impl Hints {
     fn of(array: &Array) -> Self {
         let lower = |name: &str| array.text(name).to_lowercase();
         Self {
-            name: array.name.to_lowercase(),
+            name: array.own_name().to_lowercase(),
             standard_name: lower("standard_name"),
             long_name: lower("long_name"),
             units: array.text("units"),
