@@ -191,8 +191,8 @@ fn filled_up(latitude: &[f64], longitude: &[f64]) -> Draft {
     draft.file().add_dimension("column", 3).unwrap();
     draft.data("latitude", &["row", "column"], latitude, &[("units", "degrees_north")]);
     draft.data("longitude", &["row", "column"], longitude, &[("units", "degrees_east")]);
-    draft.number("latitude", "_FillValue", -9e9);
-    draft.number("longitude", "_FillValue", -9e9);
+    draft.number("latitude", "missing_value", -9e9);
+    draft.number("longitude", "missing_value", -9e9);
     draft.counted("t2m", &["time", "row", "column"], &[("units", "K"), ("coordinates", "latitude longitude")]);
     draft
 }

@@ -33,9 +33,7 @@ impl Grouped {
     fn axis(&mut self, path: &str, values: &[f64], attributes: &[(&str, &str)]) {
         let (group, name) = path.rsplit_once('/').unwrap();
         let mut group = self.draft.file().group_mut(group).unwrap().unwrap();
-        if group.dimension(name).is_none() {
-            group.add_dimension(name, values.len()).unwrap();
-        }
+        group.add_dimension(name, values.len()).unwrap();
         let mut variable = group.add_variable::<f64>(name, &[name]).unwrap();
         for (name, value) in attributes {
             variable.put_attribute(name, *value).unwrap();
