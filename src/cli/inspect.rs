@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "VAR", num_args = 1..)]
     trust_units: Vec<String>,
     /// Show the first field of each grid as a small map, or write it as --map=FILE.png
-    #[arg(long, value_name = "FILE.png", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE.png", num_args = 0..=1, require_equals = true, default_missing_value = "-", conflicts_with = "json")]
     map: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -108,7 +108,7 @@ fn maps(inventory: &Inventory, path: &Path, problems: &mut Vec<Problem>) -> Resu
         let title =
             format!("\n{}{level}{time}: {} .. {} {units}, {}", variable.name, range.low, range.high, variable.grid);
         let shown = map::Shown { title, grid: &variable.grid, values: &values, low: range.low, high: range.high };
-        if path.as_os_str().is_empty() {
+        if path.as_os_str() == "-" {
             say(shown.text());
             continue;
         }
