@@ -135,6 +135,12 @@ fn exit_codes_say_whose_fault_it_is() {
         (&["forecast", "--model", model, "--init", model, "--output", &out], 3, "folder"),
         (
             &["forecast", "--model", model, "--init", &init, "--output", &out, "--reference-time", "2026-11-23T12:00Z"],
+            6,
+            "has not arrived: the files hold the model's input until 2026-11-23T06:00Z",
+        ),
+        // what is past does not arrive any more
+        (
+            &["forecast", "--model", model, "--init", &init, "--output", &out, "--reference-time", "2026-11-23T00:00Z"],
             3,
             "2026-11-23T06:00Z",
         ),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use vejr::atmos::Level;
+use vejr::atmos::{GridKind, Level};
 use vejr::ingest::{Conversion, Inventory, Isolation, Problem, Range, Recognition, SourceFile, SourceVariable};
 
 #[derive(Deserialize)]
@@ -51,10 +51,9 @@ impl Entry {
 
 /// Why something may be refused: words of our reason, and words of a description that implies it.
 const IMPLIED: &[(&[&str], &[&str])] = &[
-    (&["is not supported"], &["stereographic", "proj4"]),
     (&["no grid_mapping"], &["regional"]),
     (&["unstructured", "HEALPix"], &["unstructured", "ugrid", "healpix"]),
-    (&["places missing"], &["reduced", "gathered", "padded", "nc_fill"]),
+    (&["places missing"], &["gathered", "nc_fill"]),
     (&["no latitude and longitude"], &["without the lat/lon", "subgrid", "section"]),
     (&["length 0"], &["zero-length"]),
     (&["is the unit in the file right"], &["unit lie", "unit", "range check"]),
@@ -113,7 +112,11 @@ fn differs(inventory: &Inventory, file: &SourceFile, variable: &SourceVariable, 
         Ok(range) => range,
         Err(problem) => return Some(problem.to_string()),
     };
-    if (range.valid, range.total) != (checked.valid, checked.total) && !repeats_a_meridian(range.total, checked.total) {
+    // what fills up the rows of a reduced grid is no value
+    let filled_up =
+        variable.grid.kind() == GridKind::Points && range.total < checked.total && range.valid == checked.valid;
+    let same = (range.valid, range.total) == (checked.valid, checked.total);
+    if !same && !filled_up && !repeats_a_meridian(range.total, checked.total) {
         return Some(format!("{} of {} valid, not {} of {}", range.valid, range.total, checked.valid, checked.total));
     }
     // stored numbers say nothing of values but that they are there

@@ -90,6 +90,7 @@ impl From<ForecastError> for Failure {
             ForecastError::Configuration(_) => Self::configuration(error),
             ForecastError::Ingest(error) => error.into(),
             ForecastError::Store(error) => error.into(),
+            ForecastError::NotYet { .. } => Self::new(Fault::NotYet, error),
             ForecastError::Input(_) => Self::new(Fault::Input, error),
             ForecastError::Implausible(_) | ForecastError::Compute(_) | ForecastError::Stopped(_) => {
                 Self::new(Fault::Other, error)

@@ -87,7 +87,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let scheme = arguments.dmi_stores.as_ref().map(scheme).transpose()?;
     let runtime = runtime()?;
     let open = |files: &[PathBuf]| -> Result<Inventory, Failure> {
-        Ok(Inventory::open(files, &isolation()?)?.trusting_units(arguments.trust_units.clone()))
+        let inventory = Inventory::open(files, &isolation()?)?.trusting_units(arguments.trust_units.clone());
+        Ok(inventory.as_known_at(arguments.reference_time))
     };
     let mut init = open(&arguments.init)?;
     let mut boundary = (!arguments.boundary.is_empty()).then(|| open(&arguments.boundary)).transpose()?;

@@ -1,15 +1,15 @@
 //! `vejr inspect`: what files hold, as ingest understands it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Failure, isolation, say};
+use super::{Failure, Fault, isolation, map, say};
 use crate::atmos::{LeadTime, Level, ValidTime};
 use crate::forecast;
-use crate::ingest::{IngestError, Inventory, Problem, Range, Recognition, SourceFile, SourceVariable};
+use crate::ingest::{CfTime, IngestError, Inventory, Problem, Range, Recognition, SourceFile, SourceVariable};
 use crate::model::ModelPackage;
 
 /// Show what vejr understands of NetCDF files and Zarr stores, and everything that is wrong with them at once.
@@ -19,7 +19,7 @@ use crate::model::ModelPackage;
 /// Example: vejr inspect data-samples/held-suarez-init.nc --model models/held-suarez-sfno
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// NetCDF files, or Zarr stores (folder, zip, URL)
+    /// NetCDF or GRIB files, groups of NetCDF-4 files (FILE.nc/GROUP), or Zarr stores (folder, zip, URL)
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Model package whose needs are checked
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Believe the units of these variables, even where the values contradict them
     #[arg(long, value_name = "VAR", num_args = 1..)]
     trust_units: Vec<String>,
+    /// Show the first field of each grid as a small map, or write it as --map=FILE.png
+    #[arg(long, value_name = "FILE.png", num_args = 0..=1, require_equals = true, default_missing_value = "-", conflicts_with = "json")]
+    map: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -80,7 +83,42 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             say(format!("\n{}: everything is there; the latest forecast can start from {time}", package.name()));
         }
     }
+    if let Some(path) = &arguments.map {
+        maps(&inventory, path, &mut problems)?;
+    }
     if problems.is_empty() { Ok(()) } else { Err(IngestError { problems }.into()) }
+}
+
+/// The first field of each grid: on the terminal, or into files where a path is given.
+fn maps(inventory: &Inventory, path: &Path, problems: &mut Vec<Problem>) -> Result<(), Failure> {
+    for (n, grid) in inventory.grids().iter().enumerate() {
+        let on_it = inventory.variables().find(|(_, variable)| variable.grid.same_points(grid));
+        let Some((file, variable)) = on_it else { continue };
+        let (level, time, values) = match inventory.first_field(file, variable) {
+            Ok(field) => field,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let range = Range::of(&values);
+        let level = if level == Level::Surface { String::new() } else { format!(" {level}") };
+        let time = time.map(|time| format!(" at {time}")).unwrap_or_default();
+        let units = variable.units_read();
+        let title =
+            format!("\n{}{level}{time}: {} .. {} {units}, {}", variable.name, range.low, range.high, variable.grid);
+        let shown = map::Shown { title, grid: &variable.grid, values: &values, low: range.low, high: range.high };
+        if path.as_os_str() == "-" {
+            say(shown.text());
+            continue;
+        }
+        let path = map::file(path, n);
+        let failed = |error: &dyn std::fmt::Display| Failure::new(Fault::Other, format!("{}: {error}", path.display()));
+        let png = shown.png().map_err(|error| failed(&error))?;
+        std::fs::write(&path, png).map_err(|error| failed(&error))?;
+        say(format!("{}{}", path.display(), shown.title.replace('\n', ": ")));
+    }
+    Ok(())
 }
 
 /// What the files hold as one analysis.
@@ -109,12 +147,10 @@ fn describe(
     ranges: &[(Level, Range)],
     problems: &mut Vec<Problem>,
 ) -> Value {
-    let units_inside = match &variable.recognition {
-        Recognition::Known { variable: ours, .. } => json!(&*ours.units),
-        _ => json!(variable.units),
-    };
     let mut notes: Vec<String> =
         variable.blocked().iter().map(|reason| format!("cannot be read yet: {reason}")).collect();
+    notes.extend(several_forecasts(variable));
+    notes.extend(absent(variable));
     match &variable.recognition {
         Recognition::WrongUnits { accepted, .. } => {
             let found = format!("units {:?}", variable.units);
@@ -132,16 +168,19 @@ fn describe(
     let [west, south, east, north] = variable.grid.bounds();
     let levels: Vec<String> =
         variable.levels.iter().filter(|level| **level != Level::Surface).map(ToString::to_string).collect();
+    let base_times: BTreeSet<&ValidTime> = variable.base_times.iter().collect();
+    let base_times: Vec<String> = base_times.into_iter().map(ToString::to_string).collect();
     json!({
         "name": variable.name,
         "ours": variable.recognition.variable().map(|ours| ours.name.to_string()),
         "standard_name": variable.standard_name,
         "long_name": variable.long_name,
         "units_found": variable.units,
-        "units": units_inside,
+        "units": variable.units_read(),
         "levels": levels,
         "height": variable.height,
         "times": variable.times.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "base_times": base_times,
         "grid": {
             "text": variable.grid.to_string(), "rows": h, "columns": w, "order_found": variable.order_found(),
             "north": north, "south": south, "west": west, "east": east,
@@ -150,6 +189,34 @@ fn describe(
         "range_by_level": ranges.iter().map(|(level, range)| json!({ "level": level.to_string(), "range": range_json(*range) })).collect::<Vec<_>>(),
         "notes": notes,
     })
+}
+
+/// Times that several forecasts are valid at.
+fn several_forecasts(variable: &SourceVariable) -> Option<String> {
+    let times: BTreeSet<String> = variable.times.iter().map(ToString::to_string).collect();
+    let bases: BTreeSet<&ValidTime> = variable.base_times.iter().collect();
+    let from = match (bases.first(), bases.last()) {
+        (Some(first), Some(last)) if first != last => format!(", from {first} to {last} ({})", bases.len()),
+        _ => String::new(),
+    };
+    (times.len() < variable.times.len()).then(|| {
+        let twice = variable.times.len() - times.len();
+        format!("several forecasts of the same times{from}: {twice} fields more than times; --reference-time says which is meant")
+    })
+}
+
+/// Levels and times that the file has not, though it has others of both.
+fn absent(variable: &SourceVariable) -> Option<String> {
+    const MOST_NAMED: usize = 4;
+    let absent = variable.absent();
+    let name = |(level, time): &(Level, Option<CfTime>)| match (level, time) {
+        (Level::Surface, Some(time)) => time.to_string(),
+        (level, Some(time)) => format!("{level} at {time}"),
+        (level, None) => level.to_string(),
+    };
+    let named: Vec<String> = absent.iter().take(MOST_NAMED).map(name).collect();
+    let more = if absent.len() > MOST_NAMED { ", …" } else { "" };
+    (!absent.is_empty()).then(|| format!("{} fields are not in the file: {}{more}", absent.len(), named.join(", ")))
 }
 
 /// JSON has no infinity: nothing valid is nothing.

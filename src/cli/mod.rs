@@ -8,6 +8,7 @@ mod dmi_container;
 mod failure;
 mod forecast;
 mod inspect;
+mod map;
 mod models;
 mod progress;
 mod request;

@@ -51,7 +51,7 @@ impl From<ForecastError> for ContractError {
         match error {
             ForecastError::Configuration(problem) => Self::configuration(problem),
             ForecastError::Input(problem) => Self::Input(vec![problem]),
-            ForecastError::Ingest(error) => error.into(),
+            ForecastError::Ingest(error) | ForecastError::NotYet { missing: error, .. } => error.into(),
             ForecastError::Store(error) => error.into(),
             error @ (ForecastError::Implausible(_) | ForecastError::Compute(_) | ForecastError::Stopped(_)) => {
                 Self::Failed(error.to_string())

@@ -1,6 +1,7 @@
 //! What can stop a run.
 
 use super::{Implausible, Stop};
+use crate::atmos::ReferenceTime;
 use crate::ingest::IngestError;
 use crate::store::StoreError;
 
@@ -12,6 +13,11 @@ pub enum ForecastError {
     Configuration(String),
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// The files would do, but for a later time than they hold.
+    #[error(
+        "the analysis of {reference_time} has not arrived: the files hold the model's input until {latest}\n{missing}"
+    )]
+    NotYet { reference_time: ReferenceTime, latest: ReferenceTime, missing: IngestError },
     /// The analysis does not fit the model.
     #[error("{0}")]
     Input(String),
@@ -45,7 +51,9 @@ impl ForecastError {
                     | StoreError::Location(_)
             ),
             Self::Compute(_) | Self::Stopped(_) => true,
-            Self::Configuration(_) | Self::Ingest(_) | Self::Input(_) | Self::Implausible(_) => false,
+            Self::Configuration(_) | Self::Ingest(_) | Self::NotYet { .. } | Self::Input(_) | Self::Implausible(_) => {
+                false
+            }
         }
     }
 }

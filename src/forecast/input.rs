@@ -70,11 +70,13 @@ pub fn read_initial_states(
 ) -> Result<InitialStates, ForecastError> {
     let reference_time = match reference_time {
         Some(time) => time,
-        None => latest(package, sources.init)?,
+        None => latest(package, sources)?,
     };
     let times = input_times(package, reference_time);
     let regridding = &sources.regridding;
-    let (stacks, grid) = regridding.read(sources.init, &needs(package, times.clone()), false)?;
+    let request = needs(package, times.clone());
+    let not_yet = |error| not_yet(package, sources, (&request, reference_time), error);
+    let (stacks, grid) = regridding.read(sources.init, &request, false).map_err(not_yet)?;
     package.grid().check(&grid).map_err(not_this)?;
     let statics = fields(package, package.channels().statics.iter());
     let request = Request { fields: statics, times: vec![reference_time.valid()], grid: Some(grid.clone()) };
@@ -197,8 +199,27 @@ fn input_times(package: &ModelPackage, reference_time: ReferenceTime) -> Vec<Val
     times
 }
 
-fn latest(package: &ModelPackage, inventory: &Inventory) -> Result<ReferenceTime, ForecastError> {
-    let request = needs(package, Vec::new());
+/// What is wrong with files that hold all that is needed, but until an earlier time: the analysis that is asked for may come.
+fn not_yet(
+    package: &ModelPackage,
+    sources: &Sources<'_>,
+    (request, reference_time): (&Request, ReferenceTime),
+    error: ForecastError,
+) -> ForecastError {
+    let ForecastError::Ingest(missing) = error else { return error };
+    let request = &sources.regridding.asked(sources.init, request);
+    let latest = sources.init.latest_time_with(request, 1, package.time_step());
+    let Some(latest) = latest.filter(|latest| *latest < reference_time.valid()) else { return missing.into() };
+    let grid = request.grid.clone().filter(|_| !sources.regridding.is_asked_for());
+    match sources.init.check(&Request { times: vec![latest], grid, ..request.clone() }) {
+        Ok(()) => ForecastError::NotYet { reference_time, latest: latest.as_reference(), missing },
+        Err(_) => missing.into(),
+    }
+}
+
+fn latest(package: &ModelPackage, sources: &Sources<'_>) -> Result<ReferenceTime, ForecastError> {
+    let inventory = sources.init;
+    let request = sources.regridding.asked(inventory, &needs(package, Vec::new()));
     match inventory.latest_time_with(&request, package.input_states(), package.time_step()) {
         Some(time) => Ok(time.as_reference()),
         None => {

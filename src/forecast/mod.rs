@@ -3,6 +3,7 @@
 mod arrivals;
 mod desk;
 mod error;
+mod facing;
 mod input;
 mod key;
 mod ledger;

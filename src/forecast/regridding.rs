@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ForecastError;
+use super::facing::Declared;
 use crate::atmos::Grid;
 use crate::ingest::{IngestError, Inventory, Request, Wanted};
 use crate::model::ModelPackage;
@@ -15,6 +16,7 @@ pub struct Regridding {
     default: Option<Method>,
     /// Of variables by their names.
     of: BTreeMap<String, Method>,
+    winds: Declared,
     made: Mutex<Vec<(Method, Arc<Regridder>)>>,
 }
 
@@ -22,7 +24,7 @@ impl Regridding {
     /// `bilinear`, or of some variables `conservative:tp,ssrd`; the package's own method where nothing is given.
     pub fn parse(texts: &[String], package: &ModelPackage) -> Result<Self, ForecastError> {
         let wrong = |text: &str, reason: String| ForecastError::Configuration(format!("regrid {text}: {reason}"));
-        let mut regridding = Self::default();
+        let mut regridding = Self { winds: Declared::of(package), ..Self::default() };
         if let Some(text) = &package.manifest().grid.regrid {
             regridding.default = Some(text.parse().map_err(|reason| wrong(text, reason))?);
         }
@@ -54,7 +56,14 @@ impl Regridding {
         self.default.is_some() || !self.of.is_empty()
     }
 
-    /// What the request asks for, on its grid; nothing of no fields. With `constant` fields that belong to all times.
+    /// The request as the files can answer it: winds may lie there the other way.
+    pub fn asked(&self, files: &Inventory, request: &Request) -> Request {
+        let winds = self.winds.in_files(files, request, request.grid.as_deref());
+        winds.map_or_else(|_| request.clone(), |winds| winds.asked)
+    }
+
+    /// What the request asks for, on its grid; nothing of no fields. With `constant` fields that belong to all times. Winds
+    /// are carried over as components to the east and to the north, and become what the package wants.
     pub fn read(
         &self,
         files: &Inventory,
@@ -67,9 +76,20 @@ impl Regridding {
         if let ([], Some(grid)) = (request.fields.as_slice(), &request.grid) {
             return Ok((vec![Vec::new(); request.times.len()], grid.clone()));
         }
-        let Some(to) = request.grid.as_ref().filter(|_| self.is_asked_for()) else { return Ok(read(request)?) };
-        let (stacks, from) = read(&Request { grid: None, ..request.clone() })?;
-        if from.same_points(to) {
+        let Some(to) = request.grid.as_ref().filter(|_| self.is_asked_for()) else {
+            let winds = self.winds.in_files(files, request, request.grid.as_deref())?;
+            let (mut stacks, grid) = read(&winds.asked)?;
+            winds.to_compass(&mut stacks, &grid, true)?;
+            winds.to_axes(&mut stacks, &grid, true)?;
+            return Ok((stacks, grid));
+        };
+        let anywhere = Request { grid: None, ..request.clone() };
+        let winds = self.winds.in_files(files, &anywhere, Some(to))?;
+        let (mut stacks, from) = read(&winds.asked)?;
+        let stays = from.same_points(to);
+        winds.to_compass(&mut stacks, &from, stays)?;
+        if stays {
+            winds.to_axes(&mut stacks, to, stays)?;
             return Ok((stacks, to.clone()));
         }
         let carry = |stack: Vec<f32>| -> Result<Vec<f32>, ForecastError> {
@@ -85,7 +105,8 @@ impl Regridding {
             }
             Ok(carried)
         };
-        let carried = stacks.into_iter().map(carry).collect::<Result<Vec<_>, _>>()?;
+        let mut carried = stacks.into_iter().map(carry).collect::<Result<Vec<_>, _>>()?;
+        winds.to_axes(&mut carried, to, stays)?;
         Ok((carried, to.clone()))
     }
 

@@ -147,7 +147,7 @@ impl<'a> Told<'a> {
         }
         // what is missing is told at once
         let grid = all.grid.clone().filter(|_| !regridding.is_asked_for());
-        if let Err(error) = self.files.check(&Request { grid, ..all.clone() }) {
+        if let Err(error) = self.files.check(&Request { grid, ..regridding.asked(self.files, &all) }) {
             self.problems.extend(error.problems);
             return kept;
         }
@@ -177,7 +177,9 @@ impl<'a> Told<'a> {
 
     fn wrong(&mut self, error: ForecastError) {
         match error {
-            ForecastError::Ingest(error) => self.problems.extend(error.problems),
+            ForecastError::Ingest(error) | ForecastError::NotYet { missing: error, .. } => {
+                self.problems.extend(error.problems);
+            }
             other => self.stopped = Some(other),
         }
     }

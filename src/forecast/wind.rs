@@ -1,45 +1,83 @@
-//! Winds along the axes of a projected grid, turned to east and north.
+//! Winds along the axes of a projected grid, turned to east and north; and back.
 
 use std::sync::Arc;
 
 use ndarray::Array2;
 
-use crate::atmos::{Field, Grid, Variable};
+use crate::atmos::{Field, Grid, Level, Variable};
 use crate::model::ChannelLayout;
 
-/// Which channels are the components of one wind, and by how much each point's wind is turned.
+/// By how much the axes of a grid are turned at each point.
 #[derive(Debug)]
-pub struct WindRotation {
-    /// Channels along x and along y.
-    pairs: Vec<(usize, usize)>,
+pub struct AxisAngles {
     /// Of the angle from true north to the grid's north, clockwise.
     sine: Array2<f32>,
     cosine: Array2<f32>,
 }
 
-impl WindRotation {
-    /// The error says why winds cannot be turned.
-    pub fn new(layout: &ChannelLayout, grid: &Grid) -> Result<Self, String> {
+impl AxisAngles {
+    /// The error says why they are not known.
+    pub fn of(grid: &Grid) -> Result<Self, String> {
         let Some(projection) = grid.projection() else {
             return Err(format!("winds are turned on projected grids; this is {grid}"));
         };
-        let pairs = pairs(layout)?;
         let places = grid.coordinates();
         let angle = |(latitude, longitude): (&f64, &f64)| projection.convergence(*latitude, *longitude);
         let angles: Option<Vec<f64>> = places.latitude.iter().zip(&places.longitude).map(angle).collect();
         let angles = angles.and_then(|angles| Array2::from_shape_vec(grid.shape(), angles).ok());
         let angles = angles.ok_or("the projection has no direction of north at some points")?;
         let part = |f: fn(f64) -> f64| angles.mapv(|angle| f(angle.to_radians()) as f32);
-        Ok(Self { pairs, sine: part(f64::sin), cosine: part(f64::cos) })
+        Ok(Self { sine: part(f64::sin), cosine: part(f64::cos) })
+    }
+
+    /// Components along x and y → to the east and to the north.
+    pub fn to_true(&self, x: &mut [f32], y: &mut [f32]) {
+        self.turn(x, y, 1.0);
+    }
+
+    /// Components to the east and to the north → along x and y.
+    pub fn to_grid(&self, east: &mut [f32], north: &mut [f32]) {
+        self.turn(east, north, -1.0);
+    }
+
+    fn turn(&self, first: &mut [f32], second: &mut [f32], sign: f32) {
+        let angles = self.sine.iter().zip(&self.cosine);
+        for ((a, b), (sine, cosine)) in first.iter_mut().zip(second).zip(angles) {
+            (*a, *b) = (*a * cosine + *b * sine * sign, *b * cosine - *a * sine * sign);
+        }
+    }
+}
+
+/// Which channels are the components of one wind, and by how much each point's wind is turned.
+#[derive(Debug)]
+pub struct WindRotation {
+    /// Channels along x and along y.
+    pairs: Vec<(usize, usize)>,
+    angles: AxisAngles,
+}
+
+impl WindRotation {
+    /// The error says why winds cannot be turned.
+    pub fn new(layout: &ChannelLayout, grid: &Grid) -> Result<Self, String> {
+        let angles = AxisAngles::of(grid)?;
+        let channels: Vec<Component<'_>> = layout.iter().map(|channel| (&channel.variable, channel.level)).collect();
+        let [xs, ys] = [X_WIND, Y_WIND]
+            .map(|name| channels.iter().filter(|(variable, _)| *variable.standard_name == *name).count());
+        let pairs: Vec<(usize, usize)> = pairs(&channels, (X_WIND, Y_WIND)).collect();
+        if pairs.is_empty() || pairs.len() != xs || xs != ys {
+            return Err(format!("{xs} channels along x and {ys} along y are no pairs of winds along the grid"));
+        }
+        Ok(Self { pairs, angles })
     }
 
     /// Turns the winds among `fields`, which are in the layout's order.
     pub fn turn(&self, fields: &[Field]) -> Vec<Field> {
         let mut turned = fields.to_vec();
         for &(x, y) in &self.pairs {
-            let (along_x, along_y) = (fields[x].values(), fields[y].values());
-            let east = along_x * &self.cosine + along_y * &self.sine;
-            let north = along_y * &self.cosine - along_x * &self.sine;
+            let (mut east, mut north) = (fields[x].values().clone(), fields[y].values().clone());
+            if let (Some(x), Some(y)) = (east.as_slice_mut(), north.as_slice_mut()) {
+                self.angles.to_true(x, y);
+            }
             for (n, values) in [(x, east), (y, north)] {
                 let field = &fields[n];
                 let variable = true_wind(field.variable());
@@ -64,35 +102,35 @@ pub fn true_wind(variable: &Variable) -> Variable {
     Variable { standard_name: name.into(), long_name, ..variable.clone() }
 }
 
-/// Components of one wind lie on one level; of several winds on one level, the names tell: they differ in u and v.
-fn pairs(layout: &ChannelLayout) -> Result<Vec<(usize, usize)>, String> {
-    let along = |name: &str| -> Vec<usize> {
-        let channels = layout.iter().enumerate();
-        channels.filter(|(_, channel)| &*channel.variable.standard_name == name).map(|(n, _)| n).collect()
+/// A component of a wind.
+pub type Component<'a> = (&'a Variable, Level);
+
+pub const X_WIND: &str = "x_wind";
+pub const Y_WIND: &str = "y_wind";
+pub const EASTWARD: &str = "eastward_wind";
+pub const NORTHWARD: &str = "northward_wind";
+
+/// Components of one wind lie on one level; of several winds on one level, the names tell: they differ in u and v. Their
+/// places, of standard names (u, v).
+pub fn pairs<'a>(
+    components: &'a [Component<'a>],
+    (first, second): (&'a str, &'a str),
+) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let of = move |name: &'a str| (0..components.len()).filter(move |&n| *components[n].0.standard_name == *name);
+    let partner = move |u: usize| {
+        let (ours, level) = components[u];
+        let beside: Vec<usize> = of(second).filter(|&v| components[v].1 == level).collect();
+        let name = ours.name.replacen('u', "v", 1);
+        let named = beside.iter().find(|&&v| *components[v].0.name == *name);
+        named.or(beside.first().filter(|_| beside.len() == 1)).map(|&v| (u, v))
     };
-    let channel = |n: usize| layout.iter().nth(n);
-    let (xs, ys) = (along("x_wind"), along("y_wind"));
-    let partner = |x: usize| {
-        let ours = channel(x)?;
-        let same_level = |&&y: &&usize| channel(y).is_some_and(|other| other.level == ours.level);
-        let beside: Vec<usize> = ys.iter().filter(same_level).copied().collect();
-        let name = ours.variable.name.replacen('u', "v", 1);
-        let named = beside.iter().find(|&&y| channel(y).is_some_and(|other| *other.variable.name == *name));
-        named.or(beside.first().filter(|_| beside.len() == 1)).map(|&y| (x, y))
-    };
-    let pairs: Option<Vec<_>> = xs.iter().map(|&x| partner(x)).collect();
-    match pairs {
-        Some(pairs) if !pairs.is_empty() && pairs.len() == ys.len() => Ok(pairs),
-        _ => {
-            Err(format!("{} channels along x and {} along y are no pairs of winds along the grid", xs.len(), ys.len()))
-        }
-    }
+    of(first).filter_map(partner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::atmos::{Level, Projection, ValidTime};
+    use crate::atmos::{Projection, ValidTime};
     use crate::model::{Channel, Clamp, Role};
 
     fn channel(name: &str, standard_name: &str, level: Level) -> Channel {

@@ -232,7 +232,7 @@ impl Bench {
         let open = |files: &[String]| -> Result<Inventory, ForecastError> {
             let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
             let inventory = Inventory::open(&files, &self.settings.isolation)?;
-            Ok(inventory.trusting_units(request.trust_units.clone()))
+            Ok(inventory.trusting_units(request.trust_units.clone()).as_known_at(Some(reference_time)))
         };
         let init = open(&request.init)?;
         let boundary = (!request.boundary.is_empty()).then(|| open(&request.boundary)).transpose()?;
@@ -299,7 +299,7 @@ async fn end_what_waited_too_long(ledger: Ledger, stop: Arc<AtomicBool>) {
 fn classify(error: &ForecastError) -> Failed {
     let fault = match error {
         ForecastError::Configuration(_) => RunFault::Configuration,
-        ForecastError::Ingest(_) | ForecastError::Input(_) => RunFault::Input,
+        ForecastError::Ingest(_) | ForecastError::NotYet { .. } | ForecastError::Input(_) => RunFault::Input,
         ForecastError::Store(_) => RunFault::Storage,
         ForecastError::Compute(_) => RunFault::Device,
         ForecastError::Implausible(_) | ForecastError::Stopped(_) => RunFault::Other,

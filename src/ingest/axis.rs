@@ -81,7 +81,7 @@ impl Hints {
     fn of(array: &Array) -> Self {
         let lower = |name: &str| array.text(name).to_lowercase();
         Self {
-            name: array.name.to_lowercase(),
+            name: array.own_name().to_lowercase(),
             standard_name: lower("standard_name"),
             long_name: lower("long_name"),
             units: array.text("units"),
@@ -223,9 +223,6 @@ pub fn is_longitude(array: &Array) -> bool {
 /// Understands the values of a coordinate; the error says what is wrong with it.
 pub fn understand(dataset: &Dataset, array: &Array) -> Result<Axis, String> {
     let hints = Hints::of(array);
-    if !array.is_numeric() {
-        return Ok(Axis::Foreign(format!("coordinate {:?} of text", hints.name)));
-    }
     if hints.is_member() {
         // where they are not numbered, they are counted
         let numbers = read_decoded(dataset, array).unwrap_or_default();
@@ -234,6 +231,9 @@ pub fn understand(dataset: &Dataset, array: &Array) -> Result<Axis, String> {
         let counted = || (0..all).collect();
         let labels: Vec<i64> = numbers.iter().map(|number| *number as i64).collect();
         return Ok(Axis::Members(if numbered && labels.len() as i64 == all { labels } else { counted() }));
+    }
+    if !array.is_numeric() {
+        return Ok(Axis::Foreign(format!("coordinate {:?} of text", hints.name)));
     }
     let values = read_decoded(dataset, array)?;
     let missing = values.iter().filter(|value| !value.is_finite()).count();

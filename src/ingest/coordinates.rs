@@ -1,5 +1,6 @@
 //! The coordinates of a file, and which of them a variable lies on.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::CfTime;
@@ -18,8 +19,8 @@ pub(super) struct Coordinates<'f> {
     dataset: &'f Dataset,
     /// Names of the variables that describe others.
     names: BTreeSet<String>,
-    /// What lies along each dimension.
-    along: BTreeMap<String, Vec<Along>>,
+    /// What lies along each dimension, as each group sees it.
+    along: BTreeMap<(String, String), Vec<Along>>,
 }
 
 /// A coordinate variable's name, and what it is.
@@ -53,10 +54,11 @@ pub(super) struct Found {
 pub(super) enum Time {
     #[default]
     None,
-    /// All steps of the first base time, then the second's, …
+    /// All steps of the first base time, then the second's, …; and the base time of each, where they are known.
     Known {
         times: Vec<CfTime>,
         steps: usize,
+        bases: Vec<CfTime>,
     },
     Unclear {
         reason: String,
@@ -70,6 +72,8 @@ struct TimeAxes {
     /// Valid times of all steps of the first base time, then the second's, …, and the number of steps.
     table: Option<(Vec<CfTime>, usize)>,
     times: Option<Vec<CfTime>>,
+    /// Base times along the dimension of the valid times, or of each in the table.
+    bases: Option<Vec<CfTime>>,
     references: Option<Vec<CfTime>>,
     steps: Option<Vec<i64>>,
     scalar_time: Option<CfTime>,
@@ -100,21 +104,24 @@ impl<'f> Coordinates<'f> {
         self.names.contains(name)
     }
 
-    /// All one-dimensional coordinates along a dimension, the one with its name first.
-    fn along(&mut self, dimension: &str, length: usize) -> Result<&[Along], String> {
+    /// All one-dimensional coordinates along a dimension that a group sees, the one with its name first, the nearest of
+    /// several.
+    fn along(&mut self, dimension: &str, length: usize, group: &str) -> Result<&[Along], String> {
         if length > LONGEST_AXIS {
             return Err(format!("dimension {dimension:?} of length {length}: more than {LONGEST_AXIS}"));
         }
-        if !self.along.contains_key(dimension) {
+        let key = (dimension.to_owned(), group.to_owned());
+        if !self.along.contains_key(&key) {
             let one_dimensional = |array: &&Array| matches!(&*array.dimensions, [only] if only.name == dimension);
-            let mut arrays: Vec<&Array> = self.dataset.arrays.iter().filter(one_dimensional).collect();
+            let seen = |array: &&Array| one_dimensional(array) && array.is_seen_from(group);
+            let mut arrays: Vec<&Array> = self.dataset.arrays.iter().filter(seen).collect();
             // CF: the coordinate has its dimension's name; some producers name it otherwise
-            arrays.sort_by_key(|array| array.name != dimension);
+            arrays.sort_by_key(|array| (!is_named_for(&array.name, dimension), Reverse(array.group().len())));
             let understand = |array: &&Array| (array.name.clone(), axis::understand(self.dataset, array));
             let axes = arrays.iter().map(understand).collect();
-            self.along.insert(dimension.to_owned(), axes);
+            self.along.insert(key.clone(), axes);
         }
-        Ok(self.along.get(dimension).map(Vec::as_slice).unwrap_or_default())
+        Ok(self.along.get(&key).map(Vec::as_slice).unwrap_or_default())
     }
 
     /// What a variable lies on. An error where one of its coordinates cannot be read.
@@ -126,9 +133,9 @@ impl<'f> Coordinates<'f> {
         let mut blocking: Vec<(usize, String)> = Vec::new();
         for dimension in &variable.dimensions {
             let (name, length) = (&dimension.name, dimension.length);
-            let axes = self.along(name, length)?;
+            let axes = self.along(name, length, variable.group())?;
             let own_error = axes.iter().find_map(|(other, axis)| match axis {
-                Err(reason) if other == name => Some(format!("coordinate {other:?}: {reason}")),
+                Err(reason) if is_named_for(other, name) => Some(format!("coordinate {other:?}: {reason}")),
                 _ => None,
             });
             let mut role = Role::Other;
@@ -167,6 +174,14 @@ impl<'f> Coordinates<'f> {
                         time.times = Some(times.clone());
                         role = Role::Time;
                     }
+                    // base times and valid times along one dimension, whichever has its name
+                    Axis::Times(times) if time.times.is_none() && time.references.is_some() && role == Role::Time => {
+                        time.times = Some(times.clone());
+                        time.bases = time.references.take();
+                    }
+                    Axis::References(times) if time.times.is_some() && time.bases.is_none() && role == Role::Time => {
+                        time.bases = Some(times.clone());
+                    }
                     Axis::Steps(steps) if role == Role::Other && time.steps.is_none() => {
                         time.steps = Some(steps.clone());
                         role = Role::Step;
@@ -196,7 +211,6 @@ impl<'f> Coordinates<'f> {
             } else if let Some(reason) = own_error {
                 unclear.get_or_insert(reason);
             }
-            // valid times on a dimension of references: the dimension is taken, the times are known
             found.roles.push(role);
         }
         self.scalars(variable, &mut found, &mut time);
@@ -213,7 +227,7 @@ impl<'f> Coordinates<'f> {
     fn time_table(&self, variable: &Array, found: &mut Found, time: &mut TimeAxes) {
         let is_table = |other: &&Array| {
             let is_time = other.is_numeric() && calendar::is_time_units(&other.text("units"));
-            is_time && other.name != variable.name && other.dimensions.len() == 2 && other.lies_along(variable)
+            is_time && other.is_beside(variable) && other.dimensions.len() == 2
         };
         let listed = variable.text("coordinates");
         let named = |other: &Array| listed.split_whitespace().any(|name| name == other.name);
@@ -227,8 +241,15 @@ impl<'f> Coordinates<'f> {
             if !free(base) || !free(step) {
                 continue;
             }
+            let steps = table.dimensions[1].length;
+            // base times lie along the dimension that they made one of times
+            time.bases = time.references.take().and_then(|references| {
+                let along_first = found.roles[base] == Role::Time;
+                let of = |n: usize| references.get(if along_first { n / steps } else { n % steps }).cloned();
+                (0..times.len()).map(of).collect()
+            });
             (found.roles[base], found.roles[step]) = (Role::Time, Role::Step);
-            time.table = Some((times, table.dimensions[1].length));
+            time.table = Some((times, steps));
             return;
         }
     }
@@ -250,14 +271,12 @@ impl<'f> Coordinates<'f> {
         let single = |other: &Array| other.dimensions.iter().all(|dimension| dimension.length == 1);
         let listed = named.split_whitespace().filter_map(|name| self.dataset.array(name));
         let along =
-            self.dataset.arrays.iter().filter(|other| {
-                other.name != variable.name && !other.dimensions.is_empty() && other.lies_along(variable)
-            });
+            self.dataset.arrays.iter().filter(|other| other.is_beside(variable) && !other.dimensions.is_empty());
         let candidates: Vec<&Array> = listed.chain(along).filter(|other| single(other) && other.is_numeric()).collect();
         for coordinate in candidates {
             match axis::understand(self.dataset, coordinate) {
                 Ok(Axis::Times(times)) => {
-                    let valid = coordinate.text("standard_name") == "time" || coordinate.name == "valid_time";
+                    let valid = coordinate.text("standard_name") == "time" || coordinate.own_name() == "valid_time";
                     if time.scalar_time.is_none() || (valid && !time.scalar_is_valid) {
                         (time.scalar_time, time.scalar_is_valid) = (times.into_iter().next(), valid);
                     }
@@ -292,40 +311,46 @@ impl TimeAxes {
     /// Valid times: those of the axis, or base times plus steps. `unclear`: what is wrong with a time axis of length 1.
     fn valid(self, unclear: Option<String>) -> Time {
         if let Some((times, steps)) = self.table {
-            return Time::Known { times, steps };
+            return Time::Known { times, steps, bases: self.bases.unwrap_or_default() };
         }
         let step_count = self.steps.as_ref().map_or(1, Vec::len);
-        let known = |times: Vec<CfTime>| Time::Known { times, steps: step_count };
+        let known = |times: Vec<CfTime>, bases: Vec<CfTime>| Time::Known { times, steps: step_count, bases };
+        let from = |bases: &[CfTime], steps: &[i64]| match add(bases, steps) {
+            Ok(times) => {
+                once_each(times, bases.iter().flat_map(|base| vec![base.clone(); steps.len()]).collect(), steps.len())
+            }
+            Err(reason) => Time::Unclear { reason, steps: step_count },
+        };
+        let reference = self.scalar_reference.clone();
+        let all_from = |count: usize| reference.clone().map(|base| vec![base; count]).unwrap_or_default();
         let no = |reason: &str| Time::Unclear { reason: reason.to_owned(), steps: step_count };
         let scalar = |time: Option<CfTime>| time.map(|time| vec![time]);
         match (self.times, self.references, self.steps) {
             (Some(_), Some(references), _) if references.len() > 1 => {
                 no("reference times and valid times along two dimensions; select one reference time first")
             }
-            (Some(times), _, None) => no_duplicates(times),
+            (Some(times), references, None) => {
+                let one = references.and_then(|references| references.into_iter().next());
+                let one = || one.map(|base| vec![base; times.len()]).unwrap_or_else(|| all_from(times.len()));
+                let bases = self.bases.filter(|bases| bases.len() == times.len()).unwrap_or_else(one);
+                once_each(times, bases, 1)
+            }
             (times, references, Some(steps)) => {
                 let base = references.or(times).or(scalar(self.scalar_reference)).or(scalar(self.scalar_time));
                 match base {
-                    Some(base) => match add(&base, &steps) {
-                        Ok(times) => known(times),
-                        Err(reason) => no(&reason),
-                    },
+                    Some(base) => from(&base, &steps),
                     None => no("forecast steps without a reference time"),
                 }
             }
             (None, Some(references), None) => match (self.scalar_step, self.scalar_time) {
-                (Some(step), _) => add(&references, &[step]).map_or_else(|reason| no(&reason), no_duplicates),
-                (None, Some(time)) if references.len() == 1 => known(vec![time]),
+                (Some(step), _) => from(&references, &[step]),
+                (None, Some(time)) if references.len() == 1 => known(vec![time], references),
                 _ => no("reference times without forecast steps or valid times"),
             },
             (None, None, None) => match (self.scalar_time, self.scalar_reference, self.scalar_step) {
-                (Some(time), None, Some(step)) if !self.scalar_is_valid => {
-                    add(&[time], &[step]).map_or_else(|reason| no(&reason), known)
-                }
-                (Some(time), ..) => known(vec![time]),
-                (None, Some(reference), Some(step)) => {
-                    add(&[reference], &[step]).map_or_else(|reason| no(&reason), known)
-                }
+                (Some(time), None, Some(step)) if !self.scalar_is_valid => from(&[time], &[step]),
+                (Some(time), ..) => known(vec![time], all_from(1)),
+                (None, Some(reference), Some(step)) => from(&[reference], &[step]),
                 (None, Some(_), None) => no("a reference time without a forecast step or a valid time"),
                 _ => unclear.map_or(Time::None, |reason| no(&reason)),
             },
@@ -333,12 +358,19 @@ impl TimeAxes {
     }
 }
 
-/// A time that comes twice names two fields at once.
-fn no_duplicates(times: Vec<CfTime>) -> Time {
+/// Whether a coordinate has the name of its dimension, in whichever groups they lie.
+fn is_named_for(coordinate: &str, dimension: &str) -> bool {
+    let own = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    own(coordinate) == own(dimension)
+}
+
+/// A time that comes twice names two fields at once, unless they are forecasts from different times.
+fn once_each(times: Vec<CfTime>, bases: Vec<CfTime>, steps: usize) -> Time {
     let mut seen = BTreeSet::new();
-    match times.iter().find(|time| !seen.insert(time.to_string())) {
-        Some(twice) => Time::Unclear { reason: format!("the time {twice} more than once"), steps: 1 },
-        None => Time::Known { times, steps: 1 },
+    let base = |n: usize| bases.get(n).map(ToString::to_string);
+    match times.iter().enumerate().find(|(n, time)| !seen.insert((time.to_string(), base(*n)))) {
+        Some((_, twice)) => Time::Unclear { reason: format!("the time {twice} more than once"), steps },
+        None => Time::Known { times, steps, bases },
     }
 }
 

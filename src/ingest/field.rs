@@ -3,7 +3,7 @@
 use ndarray::Dimension as _;
 
 use super::calendar::CfTime;
-use super::dataset::{Array, Dataset, Number, Numbers, each};
+use super::dataset::{Array, Dataset, Dimension, Number, Numbers, each};
 use super::file::{Layout, Role, SourceVariable};
 use super::lexicon;
 use super::units::Conversion;
@@ -22,7 +22,8 @@ pub struct Range {
 impl Range {
     pub(super) const EMPTY: Self = Self { low: f32::INFINITY, high: f32::NEG_INFINITY, valid: 0, total: 0 };
 
-    pub(super) fn of(values: &[f32]) -> Self {
+    /// That of these values.
+    pub fn of(values: &[f32]) -> Self {
         let mut range = Self::EMPTY;
         range.extend(values);
         range
@@ -62,15 +63,17 @@ pub(super) struct Block<'a> {
 
 /// Where a field begins in its array, one index per dimension. `time` and `level` count in the variable's own lists.
 pub(super) fn place(source: &SourceVariable, level: usize, time: usize) -> Vec<usize> {
-    let steps = source.layout.steps;
-    let index = |role: &Role| match role {
+    let (steps, dimensions) = (source.layout.steps, &source.layout.array.dimensions);
+    let index = |(role, dimension): (&Role, &Dimension)| match role {
+        // a base time by itself, beside an axis of valid times
+        _ if dimension.length == 1 => 0,
         Role::Time => time / steps,
         Role::Step => time % steps,
         Role::Level => level,
         Role::Member => source.layout.member.unwrap_or(0),
         Role::Other | Role::Row | Role::Column => 0,
     };
-    source.layout.roles.iter().map(index).collect()
+    source.layout.roles.iter().zip(dimensions).map(index).collect()
 }
 
 /// How much of each dimension is best read at once: whole fields, of all levels and times that are compressed together.
@@ -153,6 +156,10 @@ fn arrange<T: Number>(
 ) -> Result<(), String> {
     let layout = &source.layout;
     let at = |row: usize, column: usize| decode(stored[row * strides.0 + column * strides.1]);
+    if let Some(places) = &layout.gathered {
+        places.iter().zip(values).for_each(|(&(row, column), value)| *value = at(row, column));
+        return Ok(());
+    }
     if let Some((repeat, first)) = layout.repeated {
         let differs = |row: &usize| {
             let (a, b) = (at(*row, repeat), at(*row, first));
@@ -190,22 +197,62 @@ pub(super) fn ranges(dataset: &Dataset, source: &SourceVariable, conversion: Con
     let level = layout.roles.iter().position(|role| *role == Role::Level);
     let mut ranges = vec![Range::EMPTY; source.levels.len()];
     let mut values = vec![0.0; source.grid.len()];
-    let blocks: Vec<usize> = shape.iter().zip(&extents).map(|(length, extent)| length.div_ceil(*extent)).collect();
-    for block in ndarray::indices(blocks) {
-        let start: Vec<usize> = block.slice().iter().zip(&extents).map(|(index, extent)| index * extent).collect();
-        let count = (0..shape.len()).map(|d| extents[d].min(shape[d] - start[d])).collect();
+    let mut add = |start: Vec<usize>, count: Vec<usize>| -> Result<(), String> {
         let block = Block::read(dataset, source, start, count)?;
         for place in block.places() {
             block.field(&place, conversion, &mut values)?;
             ranges[level.map_or(0, |level| place[level])].extend(&values);
         }
+        Ok(())
+    };
+    if let Some(present) = &layout.array.present {
+        for leading in present {
+            let mut leading = leading.iter();
+            let begin = |d: usize| if layout.is_horizontal(d) { 0 } else { leading.next().copied().unwrap_or(0) };
+            let start = (0..shape.len()).map(begin).collect();
+            add(start, one_field(source))?;
+        }
+        return Ok(ranges);
+    }
+    let blocks: Vec<usize> = shape.iter().zip(&extents).map(|(length, extent)| length.div_ceil(*extent)).collect();
+    for block in ndarray::indices(blocks) {
+        let start: Vec<usize> = block.slice().iter().zip(&extents).map(|(index, extent)| index * extent).collect();
+        let count = (0..shape.len()).map(|d| extents[d].min(shape[d] - start[d])).collect();
+        add(start, count)?;
     }
     Ok(ranges)
 }
 
-/// Where a variable holds a time.
-pub(super) fn time_index(source: &SourceVariable, time: crate::atmos::ValidTime) -> Option<usize> {
-    source.times.iter().position(|other| *other == CfTime::Real(time))
+/// The first field that is stored, `[H, W]` in our order, with its places in the lists of levels and times.
+pub(super) fn first(
+    dataset: &Dataset,
+    source: &SourceVariable,
+    conversion: Conversion,
+) -> Result<((usize, usize), Vec<f32>), String> {
+    let all = (0..source.times.len().max(1)).flat_map(|time| (0..source.levels.len()).map(move |level| (level, time)));
+    let (level, time) = all.into_iter().find(|&(level, time)| source.holds(level, time)).unwrap_or((0, 0));
+    let place = place(source, level, time);
+    let mut values = vec![0.0; source.grid.len()];
+    let block = Block::read(dataset, source, place.clone(), one_field(source))?;
+    block.field(&place, conversion, &mut values)?;
+    Ok(((level, time), values))
+}
+
+/// How much of each dimension one field is.
+pub(super) fn one_field(source: &SourceVariable) -> Vec<usize> {
+    let shape = source.layout.array.shape();
+    (0..shape.len()).map(|d| if source.layout.is_horizontal(d) { shape[d] } else { 1 }).collect()
+}
+
+/// Where a variable holds a time on a level, by their places in the lists: once, unless there are several forecasts of it.
+pub(super) fn time_indices(
+    source: &SourceVariable,
+    level: usize,
+    time: crate::atmos::ValidTime,
+) -> impl Iterator<Item = usize> {
+    let is_it = move |other: &CfTime| *other == CfTime::Real(time);
+    let all = source.times.iter().enumerate().filter(move |(_, other)| is_it(other)).map(|(index, _)| index);
+    all.filter(move |&index| source.holds(level, index))
 }
 
 /// Missing values: what was found, what was expected.

@@ -10,8 +10,8 @@ use super::coordinates::{Coordinates, Time};
 use super::dataset::{Array, Dataset, Isolation};
 use super::units::{self, Conversion, conversion};
 use super::values::Decoding;
-use super::{CfTime, Problem, lexicon};
-use crate::atmos::{Grid, Level, Variable, known_variable};
+use super::{CfTime, Problem, field, lexicon};
+use crate::atmos::{Grid, Level, ValidTime, Variable, known_variable};
 use crate::location::Location;
 
 /// What a dimension of a data variable is.
@@ -70,6 +70,8 @@ pub struct SourceVariable {
     pub height: Option<f64>,
     /// Valid times in the file's order; with steps, all steps of the first base time, then the second's, …
     pub times: Vec<CfTime>,
+    /// When the forecast of each of these times started, where the file says it; empty where it does not.
+    pub base_times: Vec<ValidTime>,
     /// Numbers of its ensemble members; empty where it has none.
     pub members: Vec<i64>,
     /// Why the variable can be looked at, but not be made part of an analysis, whichever member is chosen.
@@ -79,6 +81,19 @@ pub struct SourceVariable {
 }
 
 impl SourceVariable {
+    /// Its name without the groups that it lies in.
+    pub fn own_name(&self) -> &str {
+        self.layout.array.own_name()
+    }
+
+    /// Units of the values as they are read: ours where it is recognised.
+    pub fn units_read(&self) -> &str {
+        match &self.recognition {
+            Recognition::Known { variable, .. } => &variable.units,
+            _ => &self.units,
+        }
+    }
+
     /// Why the variable can be looked at, but not be made part of an analysis: members of which none is chosen, times that
     /// are none, …
     pub fn blocked(&self) -> Option<String> {
@@ -98,9 +113,38 @@ impl SourceVariable {
         self.members.is_empty() || self.layout.member.is_some()
     }
 
+    /// Whether the field at a level and a time, by their places in the lists, is in the file: of GRIB not all must be.
+    pub(super) fn holds(&self, level: usize, time: usize) -> bool {
+        let Some(present) = &self.layout.array.present else { return true };
+        let place = field::place(self, level, time);
+        let leading: Vec<usize> =
+            (0..place.len()).filter(|&d| !self.layout.is_horizontal(d)).map(|d| place[d]).collect();
+        present.contains(&leading)
+    }
+
+    /// Fields of levels and times that the file has not, where it has others of both; of a member, where one was chosen.
+    pub fn absent(&self) -> Vec<(Level, Option<CfTime>)> {
+        if self.layout.array.present.is_none() || (!self.members.is_empty() && self.layout.member.is_none()) {
+            return Vec::new();
+        }
+        let times = self.times.len().max(1);
+        let all = (0..self.levels.len()).flat_map(|level| (0..times).map(move |time| (level, time)));
+        let absent = all.filter(|&(level, time)| !self.holds(level, time));
+        absent.map(|(level, time)| (self.levels[level], self.times.get(time).cloned())).collect()
+    }
+
     /// A field of its grid in the order of the file: rows and columns as they are stored, `[height, width]`.
     pub fn in_file_order(&self, field: ArrayView2<'_, f32>) -> Array2<f32> {
-        let Layout { rows, columns, repeated, .. } = &self.layout;
+        let Layout { roles, array, rows, columns, repeated, gathered, .. } = &self.layout;
+        if let Some(places) = gathered {
+            let length = |wanted: Role| {
+                let place = roles.iter().position(|role| *role == wanted);
+                place.map_or(1, |place| array.dimensions[place].length)
+            };
+            let mut stored = Array2::from_elem((length(Role::Row), length(Role::Column)), f32::NAN);
+            places.iter().zip(field).for_each(|(&place, value)| stored[place] = *value);
+            return stored;
+        }
         let width = columns.len() + usize::from(repeated.is_some());
         let mut stored = Array2::zeros((rows.len(), width));
         for (row, &to_row) in field.rows().into_iter().zip(rows) {
@@ -116,7 +160,7 @@ impl SourceVariable {
 
     /// How it lies in the file where that is not our order, for people; empty where it is.
     pub fn order_found(&self) -> String {
-        let Layout { roles, rows, columns, repeated, .. } = &self.layout;
+        let Layout { roles, rows, columns, repeated, gathered, .. } = &self.layout;
         let mut found = Vec::new();
         if rows.first() > rows.last() {
             found.push("rows from the south".to_owned());
@@ -125,6 +169,9 @@ impl SourceVariable {
             found.push("columns westward".to_owned());
         } else if columns.first() != Some(&0) {
             found.push("columns from another meridian".to_owned());
+        }
+        if gathered.is_some() {
+            found.push("rows filled up to the longest".to_owned());
         }
         if repeated.is_some() {
             found.push("the first meridian repeated at the end".to_owned());
@@ -155,6 +202,8 @@ pub(super) struct Layout {
     pub columns: Vec<usize>,
     /// A source column that repeats another after a full turn.
     pub repeated: Option<(usize, usize)>,
+    /// Row and column of each place in the file, where rows are filled up to the longest.
+    pub gathered: Option<Vec<(usize, usize)>>,
     pub decoding: Decoding,
     /// The place of the member that was chosen.
     pub member: Option<usize>,
@@ -204,7 +253,8 @@ impl SourceFile {
         let dataset = source.open(isolation).map_err(|problem| vec![problem])?;
         source.format.clone_from(&dataset.format);
         let mut coordinates = Coordinates::new(&dataset);
-        let data: Vec<&Array> = dataset.arrays.iter().filter(|array| !coordinates.contains(&array.name)).collect();
+        let is_data = |array: &&Array| dataset.is_in_scope(array) && !coordinates.contains(&array.name);
+        let data: Vec<&Array> = dataset.arrays.iter().filter(is_data).collect();
         for array in data {
             match understand(array, &mut coordinates) {
                 Ok(Some(understood)) => source.variables.push(understood),
@@ -212,11 +262,11 @@ impl SourceFile {
                 Err(reason) => source.unread.push((array.name.clone(), reason)),
             }
         }
-        if source.variables.is_empty() { Err(source.nothing_to_read(dataset.groups)) } else { Ok(source) }
+        if source.variables.is_empty() { Err(source.nothing_to_read(&dataset.groups)) } else { Ok(source) }
     }
 
     /// Says it once per reason, not once per variable.
-    fn nothing_to_read(&self, groups: usize) -> Vec<Problem> {
+    fn nothing_to_read(&self, groups: &[String]) -> Vec<Problem> {
         let expected = "fields on latitudes and longitudes, on a projection that grid_mapping describes, or with latitude and \
                         longitude of every point";
         let reasons: BTreeSet<&str> = self.unread.iter().map(|(_, reason)| reason.as_str()).collect();
@@ -226,9 +276,11 @@ impl SourceFile {
         };
         match (reasons.is_empty(), groups) {
             (false, _) => reasons.into_iter().map(problem).collect(),
-            (true, 0) => vec![Problem::in_file(&self.path, "no data variables", expected)],
-            (true, _) => {
-                vec![Problem::in_file(&self.path, "data in groups only", format!("{expected} in the root group"))]
+            (true, []) => vec![Problem::in_file(&self.path, "no data variables", expected)],
+            (true, [first, ..]) => {
+                let found = format!("no data variables but in the groups {}", groups.join(", "));
+                let place = self.path.join(first);
+                vec![Problem::in_file(&self.path, found, format!("one group, such as {}", place.display()))]
             }
         }
     }
@@ -252,14 +304,18 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
     };
     let decoding = Decoding::of(array)?;
     let levels = found.levels.unwrap_or_else(|| vec![Level::Surface]);
-    let (times, steps, no_time) = match found.time {
-        Time::Known { times, steps } => (times, steps, None),
-        Time::None => (Vec::new(), 1, None),
-        Time::Unclear { reason, steps } => (Vec::new(), steps, Some(reason)),
+    let ((times, base_times), steps, no_time) = match found.time {
+        Time::Known { times, steps, bases } => {
+            let bases: Option<Vec<ValidTime>> = bases.iter().map(CfTime::real).collect();
+            let bases = bases.filter(|bases| bases.len() == times.len()).unwrap_or_default();
+            ((times, bases), steps, None)
+        }
+        Time::None => (Default::default(), 1, None),
+        Time::Unclear { reason, steps } => (Default::default(), steps, Some(reason)),
     };
     // ecCodes writes what it does not know as "unknown"
     let standard_name = Some(array.text("standard_name")).filter(|name| name != "unknown").unwrap_or_default();
-    let mut names = vec![array.name.clone()];
+    let mut names = vec![array.own_name().to_owned()];
     names.extend(["GRIB_cfVarName", "GRIB_shortName", "short_name"].map(|name| array.text(name)));
     names.extend(found.labels);
     let units = array.text("units");
@@ -278,6 +334,7 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
         levels,
         height: found.height,
         times,
+        base_times,
         members: found.members,
         unusable: found.blocked.or(no_time),
         grid: Arc::new(placed.grid),
@@ -288,6 +345,7 @@ fn understand(array: &Array, coordinates: &mut Coordinates<'_>) -> Result<Option
             rows: placed.rows,
             columns: placed.columns,
             repeated: placed.repeated,
+            gathered: placed.gathered,
             decoding,
             member: None,
         },

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use super::dataset::{Dataset, Isolation};
-use super::field::{self, Range, contradicts_unit, time_index};
+use super::field::{self, Range, contradicts_unit, time_indices};
 use super::file::{SourceFile, SourceVariable};
 use super::matching::{Found, field_label, find};
 use super::reading::{self, Reading};
 use super::{CfTime, Conversion, IngestError, Problem, Recognition};
-use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ValidTime, Variable};
+use crate::atmos::{Analysis, Field, Grid, LeadTime, Level, ReferenceTime, ValidTime, Variable};
 use crate::location::Location;
 
 /// A field that a reader wants.
@@ -48,6 +48,8 @@ pub struct Inventory {
     isolation: Isolation,
     /// Names of variables whose units are believed, whatever their values.
     trusted: BTreeSet<String>,
+    /// The forecast that is asked for starts here: of several forecasts of one time, the latest until then is meant.
+    reference_time: Option<ReferenceTime>,
 }
 
 /// Whether the wanted fields are others at other times.
@@ -77,19 +79,26 @@ impl Inventory {
                 Err(found) => problems.extend(found),
             }
         }
-        (Self { files, isolation: isolation.clone(), trusted: BTreeSet::new() }, problems)
+        (Self { files, isolation: isolation.clone(), trusted: BTreeSet::new(), reference_time: None }, problems)
     }
 
     /// Looks at the Zarr store at a place that has settings of its own.
     pub fn of_store(store: &Location) -> Result<Self, IngestError> {
         let file = SourceFile::of_store(store).map_err(IngestError::new)?;
-        Ok(Self { files: vec![file], isolation: Isolation::None, trusted: BTreeSet::new() })
+        let (isolation, trusted) = (Isolation::None, BTreeSet::new());
+        Ok(Self { files: vec![file], isolation, trusted, reference_time: None })
     }
 
     /// Believes the units of these variables (as the files call them, or we), even where the values contradict them.
     pub fn trusting_units(mut self, variables: impl IntoIterator<Item = String>) -> Self {
         self.trusted.extend(variables);
         self
+    }
+
+    /// Of several forecasts of the same time, takes the latest that started at the reference time or before: what was known
+    /// then. Without one, such forecasts must agree.
+    pub fn as_known_at(self, reference_time: Option<ReferenceTime>) -> Self {
+        Self { reference_time, ..self }
     }
 
     /// Whether any variable has ensemble members.
@@ -157,7 +166,7 @@ impl Inventory {
         for Wanted { variable, level, .. } in &request.fields {
             let found = find(self, (variable, *level), request.grid.as_deref()).ok()?;
             if !found.iter().any(|found| is_static(found.variable)) {
-                let times: BTreeSet<ValidTime> = found.iter().flat_map(|found| real_times(found.variable)).collect();
+                let times: BTreeSet<ValidTime> = found.iter().flat_map(Found::times).collect();
                 complete = complete.intersection(&times).copied().collect();
             }
         }
@@ -196,6 +205,12 @@ impl Inventory {
     /// takes, without a second copy in memory.
     pub fn read_stacked(&self, request: &Request) -> Result<(Vec<Vec<f32>>, Arc<Grid>), IngestError> {
         self.stack(request, Changes::InTime)
+    }
+
+    /// The variable that a wanted field is taken from, where there is one.
+    pub fn source(&self, wanted: &Wanted, grid: Option<&Grid>) -> Option<&SourceVariable> {
+        let found = find(self, (&wanted.variable, wanted.level), grid).ok()?;
+        found.first().map(|found| found.variable)
     }
 
     /// Whether everything that is wanted is there; its values are not looked at.
@@ -256,21 +271,36 @@ impl Inventory {
                 }
             };
             for &time in &request.times {
-                let at_time = |found: &Found<'a>| {
+                let at_time = |found: &Found<'a>| -> Vec<Reading<'a>> {
                     let timeless = changes == Changes::Never && found.variable.times.is_empty();
                     let constant = timeless || is_static(found.variable);
-                    let index = if constant { Some(0) } else { time_index(found.variable, time) };
+                    let indices =
+                        if constant { vec![0] } else { time_indices(found.variable, found.level, time).collect() };
                     let trusted = self.trusts_units(found.variable, wanted);
-                    let reading =
-                        |time_index| Reading { found: *found, wanted, level, time, time_index, plausible, trusted };
-                    index.map(reading)
+                    let reading = |time_index| Reading {
+                        found: *found,
+                        wanted,
+                        level,
+                        time,
+                        time_index,
+                        plausible,
+                        trusted,
+                        others: Vec::new(),
+                    };
+                    indices.into_iter().map(reading).collect()
                 };
-                let mut holders = found.iter().filter_map(at_time);
-                match (holders.next(), holders.next()) {
-                    (Some(reading), None) => readings.push(reading),
-                    (Some(one), Some(other)) => problems.push(one.twice(&other)),
-                    (None, _) => {
-                        missing.entry(time).or_default().insert(field_label(wanted, level));
+                let mut holders =
+                    reading::latest(found.iter().flat_map(at_time).collect(), self.reference_time).into_iter();
+                let Some(mut one) = holders.next() else {
+                    missing.entry(time).or_default().insert(field_label(wanted, level));
+                    continue;
+                };
+                // forecasts in one variable may be the same; that of another is another's
+                match holders.as_slice().iter().find(|other| !one.is_of_the_same_variable(other)) {
+                    Some(other) => problems.push(one.twice(other)),
+                    None => {
+                        one.others = holders.map(|other| other.time_index).collect();
+                        readings.push(one);
                     }
                 }
             }
@@ -307,6 +337,18 @@ impl Inventory {
         readings
     }
 
+    /// The first field of a variable with its level and time, in the units of [`SourceVariable::units_read`].
+    pub fn first_field(
+        &self,
+        file: &SourceFile,
+        variable: &SourceVariable,
+    ) -> Result<(Level, Option<CfTime>, Vec<f32>), Problem> {
+        let dataset = file.open(&self.isolation)?;
+        let ((level, time), values) = field::first(&dataset, variable, conversion_of(variable))
+            .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))?;
+        Ok((variable.levels[level], variable.times.get(time).cloned(), values))
+    }
+
     /// Range of the values of a variable over all its levels and times, in our units where it is recognised.
     pub fn range(&self, file: &SourceFile, variable: &SourceVariable) -> Result<Range, Problem> {
         let ranges = self.ranges_in(&file.open(&self.isolation)?, file, variable)?;
@@ -337,13 +379,16 @@ impl Inventory {
         file: &SourceFile,
         variable: &SourceVariable,
     ) -> Result<Vec<(Level, Range)>, Problem> {
-        let conversion = match &variable.recognition {
-            Recognition::Known { conversion, .. } => *conversion,
-            _ => Conversion::NONE,
-        };
-        let ranges = field::ranges(dataset, variable, conversion)
+        let ranges = field::ranges(dataset, variable, conversion_of(variable))
             .map_err(|reason| Problem::in_file(&file.path, reason, "readable values").of(&variable.name))?;
         Ok(variable.levels.iter().copied().zip(ranges).collect())
+    }
+}
+
+fn conversion_of(variable: &SourceVariable) -> Conversion {
+    match &variable.recognition {
+        Recognition::Known { conversion, .. } => *conversion,
+        _ => Conversion::NONE,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::file::{SourceFile, SourceVariable};
 use super::units::{self, Conversion, conversion_to};
 use super::{Inventory, Problem, Recognition, lexicon};
-use crate::atmos::{Grid, Level, Variable};
+use crate::atmos::{Grid, Level, ValidTime, Variable};
 
 /// One wanted variable and level in one file.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +15,14 @@ pub(super) struct Found<'a> {
     pub conversion: Conversion,
     /// Place in the variable's levels.
     pub level: usize,
+}
+
+impl Found<'_> {
+    /// When its field is there.
+    pub fn times(&self) -> impl Iterator<Item = ValidTime> {
+        let times = self.variable.times.iter().enumerate();
+        times.filter(|(index, _)| self.variable.holds(self.level, *index)).filter_map(|(_, time)| time.real())
+    }
 }
 
 /// How sure it is that a variable is the wanted one; the surest candidates win.
@@ -80,7 +88,7 @@ pub(super) fn find<'a>(
 
 /// Whether a variable is the wanted one but for its units, its times and the value of its level.
 fn likeness(variable: &SourceVariable, wanted: &Variable, level: Level) -> Option<Likeness> {
-    let same_name = variable.name == *wanted.name;
+    let same_name = variable.own_name() == &*wanted.name || variable.name == *wanted.name;
     let ours = variable.recognition.variable();
     let recognised = ours.is_some_and(|ours| ours.name == wanted.name);
     let same_kind = variable.levels.iter().any(|other| other.dimension() == level.dimension())

@@ -12,7 +12,7 @@ use super::dataset::{Dataset, Isolation};
 use super::field::{self, Block, Range, contradicts_unit, missing};
 use super::matching::{Found, field_label, label};
 use super::{Problem, SourceFile, SourceVariable};
-use crate::atmos::{Grid, Level, ValidTime, Variable};
+use crate::atmos::{Grid, Level, ReferenceTime, ValidTime, Variable};
 
 /// Fewer blocks than this are not worth a process more.
 const BLOCKS_A_READER: usize = 4;
@@ -29,6 +29,20 @@ pub(super) struct Reading<'a> {
     pub plausible: Option<(f64, f64)>,
     /// The unit is believed, whatever the values.
     pub trusted: bool,
+    /// Other places of the same time in the variable's list: other forecasts of it, which must be the same.
+    pub others: Vec<usize>,
+}
+
+/// Of readings of one field, those of the latest forecast that started at the reference time or before; all of them where
+/// not every file tells when its forecasts started, or none did before.
+pub(super) fn latest(readings: Vec<Reading<'_>>, reference_time: Option<ReferenceTime>) -> Vec<Reading<'_>> {
+    let Some(reference_time) = reference_time.filter(|_| readings.len() > 1) else { return readings };
+    let bases: Option<Vec<ValidTime>> = readings.iter().map(Reading::base_time).collect();
+    let known = bases.iter().flatten().filter(|base| **base <= reference_time.valid()).max().copied();
+    match known {
+        Some(latest) => readings.into_iter().filter(|reading| reading.base_time() == Some(latest)).collect(),
+        None => readings,
+    }
 }
 
 /// Readings of one variable that are compressed together.
@@ -118,7 +132,8 @@ impl Group<'_, '_> {
         let field = |number: usize, reading: &Reading<'_>, place: &[usize]| match &block {
             Ok(Ok(block)) => {
                 let mut values = values[number].lock().unwrap_or_else(PoisonError::into_inner);
-                reading.fill(block, place, grid, &mut values)
+                reading.fill(block, place, grid, &mut values)?;
+                dataset.map_err(Clone::clone).and_then(|dataset| reading.compare_others(dataset, &values))
             }
             Ok(Err(reason)) => Err(reading.problem(reason.clone(), "readable values")),
             Err(problem) => Err(problem.clone()),
@@ -146,15 +161,58 @@ impl Reading<'_> {
         problem.map_or(Ok(()), |(what, expected)| Err(self.problem(what, expected)))
     }
 
+    /// When the forecast that it is of started, where the file tells.
+    fn base_time(&self) -> Option<ValidTime> {
+        self.found.variable.base_times.get(self.time_index).copied()
+    }
+
+    pub fn is_of_the_same_variable(&self, other: &Self) -> bool {
+        let (one, other) = (&self.found, &other.found);
+        std::ptr::eq(one.variable, other.variable) && one.level == other.level
+    }
+
+    /// Other forecasts of the same time must have the same values: nothing says which is meant.
+    fn compare_others(&self, dataset: &Dataset, values: &[f32]) -> Result<(), Problem> {
+        let source = self.found.variable;
+        for &index in &self.others {
+            let place = field::place(source, self.found.level, index);
+            let mut other = vec![0.0; values.len()];
+            Block::read(dataset, source, place.clone(), field::one_field(source))
+                .and_then(|block| block.field(&place, self.found.conversion, &mut other))
+                .map_err(|reason| self.problem(reason, "readable values"))?;
+            if values.iter().zip(&other).any(|(a, b)| a.to_bits() != b.to_bits()) {
+                let base = |index: usize| source.base_times.get(index);
+                let found = match (base(self.time_index), base(index)) {
+                    (Some(one), Some(other)) => format!("forecasts of it from {one} and from {other}, which differ"),
+                    _ => format!("it {} times with different values", self.others.len() + 1),
+                };
+                let expected = "one; --reference-time takes the latest forecast that started then or before";
+                return Err(self.problem(found, expected));
+            }
+        }
+        Ok(())
+    }
+
     /// What to say where another reading gives the same field.
     pub fn twice(&self, other: &Self) -> Problem {
+        let bases = (self.base_time(), other.base_time());
         let (one, other) = (&self.found, &other.found);
-        let place = if one.file.path == other.file.path {
+        let mut place = if one.file.path == other.file.path {
             format!("it as {} and as {}", one.variable.name, other.variable.name)
         } else {
             format!("it here and in {}", other.file.path.display())
         };
-        Problem::in_file(&one.file.path, place, "it once; leave out one of the files, or rename the other variable")
-            .of(format!("{} at {}", field_label(self.wanted, self.level), self.time))
+        let mut expected = "it once; leave out one of the files, or rename the other variable".to_owned();
+        if let (Some(first), Some(second)) = bases
+            && first != second
+        {
+            place += &format!(", forecast from {first} and from {second}");
+            expected += "; --reference-time takes the latest forecast that started then or before";
+        }
+        Problem::in_file(&one.file.path, place, expected).of(format!(
+            "{} at {}",
+            field_label(self.wanted, self.level),
+            self.time
+        ))
     }
 }

@@ -24,54 +24,85 @@ pub const GRAVITY: f64 = 9.806_65;
 type Spelling = (&'static str, f64, f64);
 
 /// Canonical units, then the other units of the same quantity with `ours = found × scale + offset`, all spelled as
-/// [`normal_form`] spells them.
+/// [`normal_form`] spells them; where it leaves several words that are one name, without the blanks.
 #[rustfmt::skip]
 const UNITS: &[(&str, &[Spelling])] = &[
-    ("k", &[("kelvin", 1.0, 0.0), ("degk", 1.0, 0.0), ("degreesk", 1.0, 0.0), ("degreek", 1.0, 0.0),
+    ("k", &[("degk", 1.0, 0.0), ("degreesk", 1.0, 0.0), ("degreek", 1.0, 0.0),
             ("c", 1.0, 273.15), ("degc", 1.0, 273.15), ("celsius", 1.0, 273.15), ("°c", 1.0, 273.15), ("degreecelsius", 1.0, 273.15),
-            ("degreescelsius", 1.0, 273.15), ("degreec", 1.0, 273.15), ("degreesc", 1.0, 273.15),
+            ("degreescelsius", 1.0, 273.15), ("degcelsius", 1.0, 273.15), ("degreec", 1.0, 273.15), ("degreesc", 1.0, 273.15),
             ("degf", 5.0 / 9.0, 459.67 * 5.0 / 9.0), ("fahrenheit", 5.0 / 9.0, 459.67 * 5.0 / 9.0), ("°f", 5.0 / 9.0, 459.67 * 5.0 / 9.0)]),
-    ("pa", &[("pascal", 1.0, 0.0), ("pascals", 1.0, 0.0), ("hpa", 100.0, 0.0), ("hectopascal", 100.0, 0.0), ("hectopascals", 100.0, 0.0),
-             ("mb", 100.0, 0.0), ("mbar", 100.0, 0.0), ("millibar", 100.0, 0.0), ("millibars", 100.0, 0.0), ("bar", 1e5, 0.0), ("kpa", 1e3, 0.0), ("n m-2", 1.0, 0.0)]),
-    ("m s-1", &[("meter second-1", 1.0, 0.0), ("metre second-1", 1.0, 0.0), ("meters second-1", 1.0, 0.0), ("km h-1", 1.0 / 3.6, 0.0), ("cm s-1", 0.01, 0.0),
-                ("kn", 1852.0 / 3600.0, 0.0), ("kt", 1852.0 / 3600.0, 0.0), ("knot", 1852.0 / 3600.0, 0.0), ("knots", 1852.0 / 3600.0, 0.0)]),
-    ("pa s-1", &[("hpa s-1", 100.0, 0.0), ("pascal s-1", 1.0, 0.0), ("pascal second-1", 1.0, 0.0)]),
-    ("m2 s-2", &[("j kg-1", 1.0, 0.0), ("m", GRAVITY, 0.0), ("gpm", GRAVITY, 0.0), ("meter", GRAVITY, 0.0), ("metre", GRAVITY, 0.0),
-                 ("meters", GRAVITY, 0.0), ("geopotentialmeter", GRAVITY, 0.0), ("gpdm", 10.0 * GRAVITY, 0.0), ("dam", 10.0 * GRAVITY, 0.0)]),
-    ("kg kg-1", &[("1", 1.0, 0.0), ("g kg-1", 1e-3, 0.0), ("gm kg-1", 1e-3, 0.0), ("gms kg-1", 1e-3, 0.0), ("grams kg-1", 1e-3, 0.0), ("kilogram kilogram-1", 1.0, 0.0)]),
-    ("1", &[("", 1.0, 0.0), ("%", 0.01, 0.0), ("percent", 0.01, 0.0), ("0-1", 1.0, 0.0), ("(0-1)", 1.0, 0.0), ("fraction", 1.0, 0.0), ("dimensionless", 1.0, 0.0), ("none", 1.0, 0.0)]),
-    ("kg m-2", &[("mm", 1.0, 0.0), ("m", 1000.0, 0.0), ("kg/m2", 1.0, 0.0), ("cm", 10.0, 0.0)]),
-    ("kg m-2 s-1", &[("mm s-1", 1.0, 0.0), ("mm h-1", 1.0 / 3600.0, 0.0), ("mm hr-1", 1.0 / 3600.0, 0.0), ("mm day-1", 1.0 / 86_400.0, 0.0), ("m s-1", 1000.0, 0.0)]),
-    ("m", &[("meter", 1.0, 0.0), ("metre", 1.0, 0.0), ("meters", 1.0, 0.0), ("metres", 1.0, 0.0), ("km", 1000.0, 0.0), ("gpm", 1.0, 0.0), ("ft", 0.3048, 0.0)]),
-    ("s-1", &[("1 s-1", 1.0, 0.0), ("second-1", 1.0, 0.0)]),
+    ("pa", &[("hpa", 100.0, 0.0), ("mb", 100.0, 0.0), ("mbar", 100.0, 0.0), ("mbars", 100.0, 0.0), ("millibar", 100.0, 0.0), ("millibars", 100.0, 0.0),
+             ("bar", 1e5, 0.0), ("kpa", 1e3, 0.0), ("n m-2", 1.0, 0.0)]),
+    ("m s-1", &[("km h-1", 1.0 / 3.6, 0.0), ("cm s-1", 0.01, 0.0),
+                ("kn", 1852.0 / 3600.0, 0.0), ("kt", 1852.0 / 3600.0, 0.0), ("kts", 1852.0 / 3600.0, 0.0), ("knot", 1852.0 / 3600.0, 0.0), ("knots", 1852.0 / 3600.0, 0.0)]),
+    ("pa s-1", &[("hpa s-1", 100.0, 0.0), ("mb s-1", 100.0, 0.0)]),
+    ("m2 s-2", &[("j kg-1", 1.0, 0.0), ("m", GRAVITY, 0.0), ("gpm", GRAVITY, 0.0), ("geopotentialm", GRAVITY, 0.0), ("geopotentialmeter", GRAVITY, 0.0),
+                 ("gpdm", 10.0 * GRAVITY, 0.0), ("gpdam", 10.0 * GRAVITY, 0.0), ("dam", 10.0 * GRAVITY, 0.0)]),
+    ("kg kg-1", &[("1", 1.0, 0.0), ("g kg-1", 1e-3, 0.0), ("g g-1", 1.0, 0.0), ("mg kg-1", 1e-6, 0.0)]),
+    ("1", &[("", 1.0, 0.0), ("%", 0.01, 0.0), ("0-1", 1.0, 0.0), ("(0-1)", 1.0, 0.0), ("fraction", 1.0, 0.0), ("dimensionless", 1.0, 0.0), ("unitless", 1.0, 0.0), ("none", 1.0, 0.0)]),
+    ("kg m-2", &[("mm", 1.0, 0.0), ("m", 1000.0, 0.0), ("mofwaterequivalent", 1000.0, 0.0), ("cm", 10.0, 0.0)]),
+    ("kg m-2 s-1", &[("mm s-1", 1.0, 0.0), ("mm h-1", 1.0 / 3600.0, 0.0), ("mm day-1", 1.0 / 86_400.0, 0.0), ("m s-1", 1000.0, 0.0),
+                     ("kg m-2 h-1", 1.0 / 3600.0, 0.0), ("kg m-2 day-1", 1.0 / 86_400.0, 0.0)]),
+    ("m", &[("km", 1e3, 0.0), ("gpm", 1.0, 0.0), ("geopotentialm", 1.0, 0.0), ("ft", 0.3048, 0.0)]),
+    ("s-1", &[("1 s-1", 1.0, 0.0)]),
     ("j m-2", &[("w s m-2", 1.0, 0.0), ("kj m-2", 1e3, 0.0)]),
-    ("w m-2", &[("watt m-2", 1.0, 0.0), ("watts m-2", 1.0, 0.0)]),
+    ("w m-2", &[("j m-2 s-1", 1.0, 0.0)]),
     ("k m2 kg-1 s-1", &[("pvu", 1e-6, 0.0)]),
 ];
 
-/// Units in one spelling: lower case, `a b-1`, no `**`, `^`, `.`, `*`, `/`, brackets or underscores.
+/// Words for units, and their symbols.
+const SYMBOLS: &[(&[&str], &str)] = &[
+    (&["meter", "meters", "metre", "metres"], "m"),
+    (&["kilometer", "kilometers", "kilometre", "kilometres"], "km"),
+    (&["millimeter", "millimeters", "millimetre", "millimetres"], "mm"),
+    (&["sec", "secs", "second", "seconds"], "s"),
+    (&["hr", "hrs", "hour", "hours"], "h"),
+    (&["d", "days"], "day"),
+    (&["kelvin", "kelvins"], "k"),
+    (&["pascal", "pascals"], "pa"),
+    (&["hectopascal", "hectopascals"], "hpa"),
+    (&["kilogram", "kilograms"], "kg"),
+    (&["gram", "grams", "gm", "gms"], "g"),
+    (&["joule", "joules"], "j"),
+    (&["watt", "watts"], "w"),
+    (&["percent"], "%"),
+];
+
+/// Units in one spelling: lower case, symbols, `a b-1`, no `**`, `^`, `.`, `*`, `/`, brackets or underscores.
 fn normal_form(units: &str) -> String {
-    let text = units.trim().to_lowercase().replace("**", "").replace(['^', '_'], "").replace(['.', '*', '·'], " ");
+    let text = units.trim().to_lowercase().replace("**", "").replace(" per ", "/");
+    let text = text.replace(['^', '_', '{', '}'], "").replace(['.', '*', '·'], " ");
     let mut words = Vec::new();
     for (i, part) in text.split('/').enumerate() {
         for (j, word) in part.split_whitespace().enumerate() {
+            let split = word.find(|c: char| c.is_ascii_digit() || c == '-').unwrap_or(word.len());
+            let (name, power) = word.split_at(split);
+            let name = SYMBOLS.iter().find(|(names, _)| names.contains(&name)).map_or(name, |(_, symbol)| symbol);
             // what follows a slash is divided by: s → s-1, m2 → m-2
-            if i > 0 && j == 0 && !word.contains('-') {
-                let split = word.find(|c: char| c.is_ascii_digit()).unwrap_or(word.len());
-                let (unit, power) = word.split_at(split);
-                words.push(format!("{unit}-{}", if power.is_empty() { "1" } else { power }));
-            } else {
-                words.push(word.to_owned());
-            }
+            words.push(match power {
+                "" if i > 0 && j == 0 => format!("{name}-1"),
+                power if i > 0 && j == 0 && !power.starts_with('-') => format!("{name}-{power}"),
+                power => format!("{name}{power}"),
+            });
         }
     }
     words.join(" ")
 }
 
+/// Whether both are products of the same factors.
+fn same_factors(one: &str, other: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    one == other || (one.len() == other.len() && sorted(one) == sorted(other))
+}
+
 /// How values in the units `found` become values in the units `ours`, `None` where they cannot.
 pub fn conversion(found: &str, ours: &str) -> Option<Conversion> {
     let (found, ours) = (normal_form(found), normal_form(ours));
-    if found == ours {
+    if same_factors(&found, &ours) {
         return Some(Conversion::NONE);
     }
     let (_, others) = UNITS.iter().find(|(canonical, _)| *canonical == ours)?;
@@ -116,6 +147,18 @@ mod tests {
             ("m/s", "m s-1", 3.0, 3.0),
             ("m.s-1", "m s-1", 3.0, 3.0),
             ("m s^-1", "m s-1", 3.0, 3.0),
+            ("m s^{-1}", "m s-1", 3.0, 3.0),
+            ("meter/sec", "m s-1", 3.0, 3.0),
+            ("metres per second", "m s-1", 3.0, 3.0),
+            ("s-1 m", "m s-1", 3.0, 3.0),
+            ("Kelvin", "K", 3.0, 3.0),
+            ("K m**2 kg**-1 s**-1", "K m2 kg-1 s-1", 3.0, 3.0),
+            ("K kg-1 m2 s-1", "K m2 kg-1 s-1", 3.0, 3.0),
+            ("kg m**-2 day**-1", "kg m-2 s-1", 86_400.0, 1.0),
+            ("geopotential meters", "m2 s-2", 1.0, 9.806_65),
+            ("m of water equivalent", "kg m-2", 1.0, 1000.0),
+            ("grams/kg", "kg kg-1", 1.0, 0.001),
+            ("watts/meter2", "W m-2", 2.0, 2.0),
             ("knots", "m s-1", 3600.0, 1852.0),
             ("m**2 s**-2", "m2 s-2", 5.0, 5.0),
             ("m2/s2", "m2 s-2", 5.0, 5.0),

@@ -23,6 +23,18 @@ pub fn transparent_png(style: &Style) -> Result<Vec<u8>, EncodeError> {
     encode(&[0; TILE_SIZE * TILE_SIZE], style)
 }
 
+/// A picture of any size, four bytes a pixel, row-major from the north-west, as PNG.
+pub fn encode_rgba(pixels: &[u8], (width, height): (usize, usize)) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(ColorType::Rgba);
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
 fn encode(entries: &[u8], style: &Style) -> Result<Vec<u8>, EncodeError> {
     let colors = style.palette.colors();
     let mut bytes = Vec::with_capacity(entries.len() / 4);

@@ -18,7 +18,7 @@ mod raw;
 mod style;
 
 pub use footprint::{Columns, Footprint, Window};
-pub use image::{EncodeError, encode_png, transparent_png};
+pub use image::{EncodeError, encode_png, encode_rgba, transparent_png};
 pub use legend::Legend;
 pub use mercator::{MAX_ZOOM, TILE_SIZE, TileError, TileId};
 pub use palette::Palette;

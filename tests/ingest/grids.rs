@@ -183,6 +183,65 @@ fn a_list_of_places() {
     assert_eq!(values(&analysis, "t2m", Level::Surface), [200.0, 201.0, 202.0]);
 }
 
+/// A reduced grid of 2 + 3 points, whose rows are filled up to three.
+fn filled_up(latitude: &[f64], longitude: &[f64]) -> Draft {
+    let mut draft = Draft::empty();
+    draft.axis("time", &[0.0], &[("units", "hours since 2020-01-05 12:00:00")]);
+    draft.file().add_dimension("row", 2).unwrap();
+    draft.file().add_dimension("column", 3).unwrap();
+    draft.data("latitude", &["row", "column"], latitude, &[("units", "degrees_north")]);
+    draft.data("longitude", &["row", "column"], longitude, &[("units", "degrees_east")]);
+    draft.number("latitude", "missing_value", -9e9);
+    draft.number("longitude", "missing_value", -9e9);
+    draft.counted("t2m", &["time", "row", "column"], &[("units", "K"), ("coordinates", "latitude longitude")]);
+    draft
+}
+
+#[test]
+fn a_reduced_grid_whose_rows_are_filled_up_is_a_list_of_places() {
+    let (latitude, longitude) = ([60.0, 60.0, -9e9, 20.0, 20.0, 20.0], [0.0, 180.0, -9e9, 0.0, 120.0, 240.0]);
+    let analysis = filled_up(&latitude, &longitude).read(&[("t2m", Level::Surface)], &[NOON]).unwrap();
+    assert_eq!((analysis.grid().kind(), analysis.grid().shape()), (GridKind::Points, (1, 5)));
+    assert_eq!([1, 2].map(|point| analysis.grid().place(0, point)), [(60.0, 180.0), (20.0, 0.0)]);
+    assert_eq!(values(&analysis, "t2m", Level::Surface), [200.0, 201.0, 203.0, 204.0, 205.0]);
+    // a hole that is no end of a row; places with one coordinate alone; nothing at all
+    for (latitude, longitude) in [
+        ([60.0, -9e9, 60.0, 20.0, 20.0, 20.0], [0.0, -9e9, 180.0, 0.0, 120.0, 240.0]),
+        ([60.0, 60.0, -9e9, 20.0, 20.0, 20.0], [0.0, 180.0, 90.0, 0.0, 120.0, 240.0]),
+        ([-9e9; 6], [-9e9; 6]),
+    ] {
+        let path = filled_up(&latitude, &longitude).done();
+        assert!(open(&[&path]).is_err());
+    }
+}
+
+#[test]
+fn numbers_of_points_on_parallels_make_a_reduced_grid() {
+    let reduced = |name: &str, dimensions: &[&str]| {
+        let mut draft = Draft::empty();
+        draft.axis("time", &[0.0], &[("units", "hours since 2020-01-05 12:00:00")]);
+        draft.axis("lat", &[60.0, 20.0], &[("units", "degrees_north")]);
+        draft.file().add_dimension("column", 3).unwrap();
+        draft.file().add_dimension("rgrid", 5).unwrap();
+        draft.file().add_dimension("rows", 2).unwrap();
+        draft.data(name, &["rows"], &[2i32, 3], &[]);
+        let cdo = [("units", "K"), ("CDI_grid_latitudes", "lat"), ("CDI_grid_reduced_points", name)];
+        draft.counted("t2m", dimensions, if name == "reduced_points" { &cdo[..1] } else { &cdo });
+        draft.read(&[("t2m", Level::Surface)], &[NOON])
+    };
+    for (name, dimensions, expected) in [
+        ("counts", &["time", "rgrid"][..], [200.0, 201.0, 202.0, 203.0, 204.0]),
+        ("reduced_points", &["time", "rgrid"], [200.0, 201.0, 202.0, 203.0, 204.0]),
+        ("reduced_points", &["time", "lat", "column"], [200.0, 201.0, 203.0, 204.0, 205.0]),
+    ] {
+        let analysis = reduced(name, dimensions).unwrap();
+        assert_eq!(values(&analysis, "t2m", Level::Surface), expected, "{name} {dimensions:?}");
+        let places = [1, 4].map(|point| analysis.grid().place(0, point));
+        assert_eq!(places, [(60.0, 180.0), (20.0, 240.0)]);
+    }
+    assert!(reduced("counts", &["time", "lat", "rgrid"]).is_err());
+}
+
 #[test]
 fn meshes_are_refused_by_name() {
     for (name, value, words) in [("mesh", "topology", "UGRID"), ("GRIB_gridType", "healpix", "HEALPix")] {

@@ -12,9 +12,13 @@ use vejr::ingest::{IngestError, Inventory, Isolation, Request};
 mod apart;
 mod files;
 mod grids;
+mod groups;
 #[path = "../common/python.rs"]
 mod python;
 mod real;
+mod runs;
+#[path = "../common/s3.rs"]
+mod s3;
 mod zarr;
 
 fn time(text: &str) -> ValidTime {

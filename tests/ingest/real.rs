@@ -204,9 +204,7 @@ fn real_reanalysis_of_one_variable_per_file_is_one_analysis() {
 #[test]
 fn real_files_that_are_refused_say_why() {
     for (file, reason) in [
-        ("arpege_reduced_gauss_padded.nc", "reduced"),
         ("lfric_c24_ugrid.nc", "an unstructured mesh (UGRID)"),
-        ("harmonie_n25_T2m_frt.nc", "projection"),
         ("malformed/bad_cdf5_begin.nc", "a truncated file"),
         ("malformed/all_fill_coordinates.nc", "missing"),
         ("obs/vobs2019021700", "a file that begins with"),

@@ -99,6 +99,53 @@ async fn a_web_server_is_read_where_metadata_are_consolidated() {
     server.abort();
 }
 
+/// Lies in the bucket of the test server what lies in a folder.
+const UPLOAD: &str = "import sys, pathlib, boto3
+endpoint, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+s3 = boto3.client('s3', endpoint_url=endpoint, region_name='us-east-1', aws_access_key_id='test', aws_secret_access_key='test')
+for path in folder.rglob('*'):
+    if path.is_file():
+        s3.upload_file(str(path), 'forecasts', 'in/' + path.relative_to(folder).as_posix())";
+
+#[test]
+fn stores_on_s3_read_like_the_netcdf_file() {
+    let (Some(folder), Some(server)) = (stores(), s3::S3Server::start()) else { return };
+    let Some(python) = python::with(&["boto3"]) else { return };
+    python::run(Command::new(python).args(["-c", UPLOAD, &server.endpoint]).arg(folder.path()));
+    let inspected = |what: &str, credentials: &[(&str, &str)]| -> serde_json::Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_vejr"))
+            .args(["inspect", "--json", what])
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env("AWS_ENDPOINT_URL", &server.endpoint)
+            .env("AWS_REGION", "us-east-1")
+            .envs(credentials.iter().copied())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+        let mut found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let variables = found["files"][0]["variables"].as_array_mut().unwrap();
+        variables.sort_by_key(|variable| variable["name"].to_string());
+        found["files"][0]["variables"].take()
+    };
+    let signed = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+    let expected = inspected(folder.path().join("reference.nc").to_str().unwrap(), &[]);
+    assert_eq!(expected.as_array().unwrap().len(), 3);
+    // with and without consolidated metadata: objects can be listed here
+    for name in ["v2.zarr", "v2-alone.zarr", "v3.zarr", "v3-alone.zarr", "sharded.zarr"] {
+        for credentials in [&signed[..], &[]] {
+            assert_eq!(inspected(&format!("s3://forecasts/in/{name}"), credentials), expected, "{name}");
+        }
+    }
+    let missing = Command::new(env!("CARGO_BIN_EXE_vejr"))
+        .args(["inspect", "s3://forecasts/in/nothing.zarr"])
+        .env("AWS_ENDPOINT_URL", &server.endpoint)
+        .envs(signed)
+        .output()
+        .unwrap();
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no Zarr group"));
+}
+
 #[test]
 fn what_is_no_store_says_so() {
     let folder = tempfile::tempdir().unwrap();

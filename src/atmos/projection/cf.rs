@@ -29,7 +29,7 @@ impl std::fmt::Display for Attribute {
 pub type Attributes = BTreeMap<String, Attribute>;
 
 const NAMES: &str = "latitude_longitude, rotated_latitude_longitude, lambert_conformal_conic, \
-                     albers_conical_equal_area, polar_stereographic, stereographic, mercator, transverse_mercator or \
+                     albers_conical_equal_area, polar_stereographic, stereographic, oblique_stereographic, mercator, transverse_mercator or \
                      lambert_azimuthal_equal_area";
 const ORIGIN_LATITUDE: &[&str] = &["latitude_of_projection_origin", "latitude_of_projection_center"];
 /// CF has one of them for each projection; producers mix them up, and they mean the same.
@@ -193,15 +193,14 @@ impl Projection {
             Some(Attribute::Text(text)) => Some(text.as_str()),
             _ => None,
         };
-        let Some(mapping) = text(&"grid_mapping_name") else {
-            if let Some(wkt) = ["crs_wkt", "spatial_ref"].iter().find_map(text) {
-                return Self::from_wkt(wkt);
-            }
-            if let Some(definition) = ["proj4", "proj4_params", "proj4_string", "proj4text"].iter().find_map(text) {
-                return Self::from_proj_string(definition);
-            }
-            let (mapping, attribute) = ("the grid mapping".to_owned(), "grid_mapping_name");
-            return Err(ProjectionError::Missing { mapping, attribute, expected: NAMES });
+        let in_full = || {
+            let wkt = ["crs_wkt", "spatial_ref", "esri_pe_string"].iter().find_map(text).map(Self::from_wkt);
+            let strings = ["proj4", "proj4_params", "proj4_string", "proj4text"];
+            wkt.or_else(|| strings.iter().find_map(text).map(Self::from_proj_string))
+        };
+        let Some(mapping) = text(&"grid_mapping_name").filter(|name| !name.trim().is_empty()) else {
+            let (mapping, attribute) = ("it".to_owned(), "grid_mapping_name, crs_wkt or PROJ string");
+            return in_full().unwrap_or(Err(ProjectionError::Missing { mapping, attribute, expected: NAMES }));
         };
         let reader = Reader { mapping, attributes };
         let method = match mapping {
@@ -258,6 +257,11 @@ impl Projection {
                 longitude: reader.longitude()?,
                 factor: reader.factor()?.unwrap_or(1.0),
             },
+            "oblique_stereographic" => Method::ObliqueStereographic {
+                latitude: reader.latitude()?,
+                longitude: reader.longitude()?,
+                factor: reader.factor()?.unwrap_or(1.0),
+            },
             "mercator" => Method::Mercator { longitude: reader.longitude()?, true_scale: reader.true_scale(1.0)? },
             "transverse_mercator" => Method::TransverseMercator {
                 latitude: reader.latitude()?,
@@ -267,11 +271,18 @@ impl Projection {
             "lambert_azimuthal_equal_area" => {
                 Method::LambertAzimuthalEqualArea { latitude: reader.latitude()?, longitude: reader.longitude()? }
             }
+            // a name that CF does not have, beside a description that tells
             other => {
                 let (what, found) = ("grid_mapping_name", other.to_owned());
-                return Err(ProjectionError::Unsupported { what, found, expected: NAMES });
+                return in_full().unwrap_or(Err(ProjectionError::Unsupported { what, found, expected: NAMES }));
             }
         };
+        if let Some(meridian) =
+            reader.number(&["longitude_of_prime_meridian"], (-180.0, 180.0))?.filter(|&far| far != 0.0)
+        {
+            let (attribute, found) = ("longitude_of_prime_meridian".to_owned(), meridian.to_string());
+            return Err(ProjectionError::Invalid { attribute, found, expected: "0, Greenwich".to_owned() });
+        }
         let earth = reader.earth()?;
         let shift = |name| reader.number(&[name], (-1e9, 1e9)).map(Option::unwrap_or_default);
         let shape = earth.unwrap_or(Earth::Sphere { radius: DEFAULT_EARTH_RADIUS });
@@ -322,9 +333,11 @@ impl Projection {
                 ];
                 ("polar_stereographic", own)
             }
-            Method::Stereographic { latitude, longitude, factor } => {
+            Method::Stereographic { latitude, longitude, factor }
+            | Method::ObliqueStereographic { latitude, longitude, factor } => {
                 let own = vec![(ORIGIN, Number(longitude)), (LATITUDE, Number(latitude)), (FACTOR, Number(factor))];
-                ("stereographic", own)
+                let oblique = matches!(self.method, Method::ObliqueStereographic { .. });
+                (if oblique { "oblique_stereographic" } else { "stereographic" }, own)
             }
             Method::Mercator { longitude, true_scale } => {
                 ("mercator", vec![(ORIGIN, Number(longitude)), scale(true_scale)])

@@ -66,6 +66,13 @@ pub enum Method {
         longitude: f64,
         factor: f64,
     },
+    /// By way of a conformal sphere ("double stereographic", EPSG method 9809): on an ellipsoid another projection than
+    /// [`Self::Stereographic`]. CF has no name for it.
+    ObliqueStereographic {
+        latitude: f64,
+        longitude: f64,
+        factor: f64,
+    },
     Mercator {
         longitude: f64,
         true_scale: TrueScale,
@@ -203,6 +210,9 @@ impl Projection {
             Method::Stereographic { latitude, longitude, factor } => {
                 format!("+proj=stere {} +k_0={factor}", origin(latitude, longitude))
             }
+            Method::ObliqueStereographic { latitude, longitude, factor } => {
+                format!("+proj=sterea {} +k_0={factor}", origin(latitude, longitude))
+            }
             Method::Mercator { longitude, true_scale } => {
                 format!("+proj=merc +lon_0={longitude} {}", scale(true_scale))
             }
@@ -259,6 +269,9 @@ impl fmt::Display for Projection {
             }
             Method::Stereographic { latitude, longitude, .. } => {
                 write!(f, "stereographic, {longitude:?} °E {latitude:?} °N")?;
+            }
+            Method::ObliqueStereographic { latitude, longitude, .. } => {
+                write!(f, "oblique stereographic, {longitude:?} °E {latitude:?} °N")?;
             }
             Method::Mercator { longitude, .. } => write!(f, "Mercator, {longitude:?} °E")?,
             Method::TransverseMercator { latitude, longitude, .. } => {

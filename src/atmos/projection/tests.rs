@@ -26,6 +26,9 @@ const KNOWN: &[(&str, f64, f64, f64, f64)] = &[
     ("+proj=stere +lat_0=90 +lon_0=10 +lat_ts=60 +R=6370040", 47.07, 3.57, -523425.7493263123, -4644491.187957652),
     ("+proj=stere +lat_0=52 +lon_0=5 +k_0=0.9999 +x_0=155000 +y_0=463000 +R=6371229", 52.1, 5.18, 167294.18459985493, 474134.0113618831),
     ("+proj=stere +lat_0=52 +lon_0=5 +k_0=0.9999 +x_0=155000 +y_0=463000 +R=6371229", 55.0, -2.0, -291206.1873069452, 818585.3284816779),
+    // EPSG guidance note 7-2, method 9809: Amersfoort / RD New, 196105.283, 557057.739
+    ("+proj=sterea +lat_0=52.1561605555556 +lon_0=5.38763888888889 +k=0.9999079 +x_0=155000 +y_0=463000 +ellps=bessel", 53.0, 6.0, 196105.28299245832, 557057.7393883961),
+    ("+proj=sterea +lat_0=52.1561605555556 +lon_0=5.38763888888889 +k=0.9999079 +x_0=155000 +y_0=463000 +ellps=bessel", 49.0, 0.0, -239207.28287198645, 126225.5063561598),
     ("+proj=merc +lon_0=100 +lat_ts=20 +R=6371229", 1.35, 103.82, 399162.5258110331, 141078.3447716588),
     ("+proj=merc +lon_0=100 +lat_ts=20 +R=6371229", -35.0, 150.0, 5224640.390196782, -3908530.5637369314),
     ("+proj=merc +lon_0=0 +k_0=0.9996 +ellps=WGS84", 55.67, 12.57, 1398726.2848717403, 7454703.770974814),
@@ -166,6 +169,15 @@ fn well_known_text_of_both_versions() {
         r#"PROJCRS["unknown",BASEGEOGCRS["unknown",DATUM["Unknown based on GRS 1980 ellipsoid",ELLIPSOID["GRS 1980",6378137,298.257222101,LENGTHUNIT["metre",1]]],PRIMEM["Greenwich",0,ANGLEUNIT["degree",0.0174532925199433]]],CONVERSION["unknown",METHOD["Transverse Mercator"],PARAMETER["Latitude of natural origin",0,ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["Longitude of natural origin",9,ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["Scale factor at natural origin",0.9996,SCALEUNIT["unity",1]],PARAMETER["False easting",500000,LENGTHUNIT["metre",1]],PARAMETER["False northing",0,LENGTHUNIT["metre",1]]],CS[Cartesian,2],AXIS["(E)",east,ORDER[1],LENGTHUNIT["metre",1]],AXIS["(N)",north,ORDER[2],LENGTHUNIT["metre",1]]]"#,
         "+proj=tmerc +lat_0=0 +lon_0=9 +k_0=0.9996 +x_0=500000 +ellps=GRS80",
     );
+    let rd = "+proj=sterea +lat_0=52.1561605555556 +lon_0=5.38763888888889 +k=0.9999079 +x_0=155000 +y_0=463000 +ellps=bessel";
+    names(
+        r#"PROJCRS["Amersfoort / RD New",BASEGEOGCRS["Amersfoort",DATUM["Amersfoort",ELLIPSOID["Bessel 1841",6377397.155,299.1528128,LENGTHUNIT["metre",1]]],PRIMEM["Greenwich",0,ANGLEUNIT["degree",0.0174532925199433]],ID["EPSG",4289]],CONVERSION["RD New",METHOD["Oblique Stereographic",ID["EPSG",9809]],PARAMETER["Latitude of natural origin",52.1561605555556,ANGLEUNIT["degree",0.0174532925199433],ID["EPSG",8801]],PARAMETER["Longitude of natural origin",5.38763888888889,ANGLEUNIT["degree",0.0174532925199433],ID["EPSG",8802]],PARAMETER["Scale factor at natural origin",0.9999079,SCALEUNIT["unity",1],ID["EPSG",8805]],PARAMETER["False easting",155000,LENGTHUNIT["metre",1],ID["EPSG",8806]],PARAMETER["False northing",463000,LENGTHUNIT["metre",1],ID["EPSG",8807]]],CS[Cartesian,2],AXIS["easting (X)",east,ORDER[1],LENGTHUNIT["metre",1]],AXIS["northing (Y)",north,ORDER[2],LENGTHUNIT["metre",1]]]"#,
+        rd,
+    );
+    names(
+        r#"PROJCS["Amersfoort / RD New",GEOGCS["Amersfoort",DATUM["Amersfoort",SPHEROID["Bessel 1841",6377397.155,299.1528128]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION["Oblique_Stereographic"],PARAMETER["latitude_of_origin",52.1561605555556],PARAMETER["central_meridian",5.38763888888889],PARAMETER["scale_factor",0.9999079],PARAMETER["false_easting",155000],PARAMETER["false_northing",463000],UNIT["metre",1]]"#,
+        rd,
+    );
     names(
         r#"PROJCS["unknown",GEOGCS["unknown",DATUM["unknown",SPHEROID["unknown",6371229,0]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION["Lambert_Azimuthal_Equal_Area"],PARAMETER["latitude_of_center",52],PARAMETER["longitude_of_center",10],PARAMETER["false_easting",0],PARAMETER["false_northing",0],UNIT["metre",1],AXIS["Easting",EAST],AXIS["Northing",NORTH]]"#,
         "+proj=laea +lat_0=52 +lon_0=10 +R=6371229",
@@ -178,6 +190,26 @@ fn well_known_text_of_both_versions() {
         r#"GEOGCRS["unnamed",BASEGEOGCRS["unknown",DATUM["unknown",ELLIPSOID["unknown",6371229,0,LENGTHUNIT["metre",1]]],PRIMEM["Greenwich",0,ANGLEUNIT["degree",0.0174532925199433]]],DERIVINGCONVERSION["unknown",METHOD["PROJ ob_tran o_proj=longlat"],PARAMETER["o_lon_p",0,ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["o_lat_p",39.25,ANGLEUNIT["degree",0.0174532925199433]],PARAMETER["lon_0",18,ANGLEUNIT["degree",0.0174532925199433]]],CS[ellipsoidal,2],AXIS["longitude",east,ORDER[1],ANGLEUNIT["degree",0.0174532925199433]],AXIS["latitude",north,ORDER[2],ANGLEUNIT["degree",0.0174532925199433]]]"#,
         "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +R=6371229",
     );
+}
+
+#[test]
+fn a_description_in_full_stands_for_a_name_that_cf_does_not_have() {
+    use Attribute::Text;
+    let rd = KNOWN.iter().find(|known| known.0.contains("sterea")).unwrap().0;
+    let named = |name: &str| {
+        let pairs = [("grid_mapping_name", Text(name.into())), ("proj4_params", Text(rd.into()))];
+        Projection::from_cf(&attributes(&pairs)).unwrap()
+    };
+    assert_eq!(named("double_stereographic"), Projection::from_proj_string(rd).unwrap());
+    assert_eq!(named(""), Projection::from_proj_string(rd).unwrap());
+}
+
+#[test]
+fn longitudes_are_from_greenwich() {
+    let error = Projection::from_proj_string("+proj=lcc +lat_0=46.8 +lon_0=0 +lat_1=46.8 +pm=paris +R=6371229");
+    assert!(error.unwrap_err().to_string().contains("paris"));
+    let wkt = r#"PROJCS["x",GEOGCS["x",DATUM["x",SPHEROID["x",6371229,0]],PRIMEM["Paris",2.33722917],UNIT["degree",0.0174532925199433]],PROJECTION["Mercator_2SP"],PARAMETER["standard_parallel_1",20],PARAMETER["central_meridian",0],UNIT["metre",1]]"#;
+    assert!(Projection::from_wkt(wkt).unwrap_err().to_string().contains("prime_meridian"));
 }
 
 #[test]

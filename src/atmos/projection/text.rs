@@ -5,7 +5,8 @@
 use super::cf::{Attribute, Attributes};
 use super::{Projection, ProjectionError};
 
-const PROJ_NAMES: &str = "+proj=lcc, aea, stere, merc, tmerc, utm, laea, longlat or ob_tran with +o_proj=longlat";
+const PROJ_NAMES: &str =
+    "+proj=lcc, aea, stere, sterea, merc, tmerc, utm, laea, longlat or ob_tran with +o_proj=longlat";
 const METHODS: &str = "Lambert conformal or azimuthal equal area, Albers, stereographic, Mercator or a pole rotation";
 /// A description of a projection has a few hundred bytes, and brackets five deep.
 const LONGEST: usize = 64 << 10;
@@ -36,6 +37,9 @@ impl Projection {
         if let Some(factor) = find(&["to_meter"]).filter(|&factor| factor != "1" && name != "ob_tran") {
             return Err(unsupported("+to_meter", factor, "1"));
         }
+        if let Some(meridian) = find(&["pm"]).filter(|meridian| !["greenwich", "0"].contains(meridian)) {
+            return Err(unsupported("+pm", meridian, "greenwich"));
+        }
         let mut attributes = Attributes::new();
         let mut set = |name: &str, value: Option<f64>| {
             if let Some(value) = value {
@@ -62,6 +66,7 @@ impl Projection {
             }
             "stere" if latitude.abs() == 90.0 => "polar_stereographic",
             "stere" => "stereographic",
+            "sterea" => "oblique_stereographic",
             "merc" => "mercator",
             "tmerc" | "etmerc" => "transverse_mercator",
             "utm" => {
@@ -103,6 +108,9 @@ impl Projection {
         let ellipsoid = ellipsoid.ok_or_else(|| unreadable("it has no ELLIPSOID or SPHEROID".to_owned()))?;
         for (name, value) in ["semi_major_axis", "inverse_flattening"].into_iter().zip(&ellipsoid.numbers) {
             attributes.insert(name.to_owned(), Attribute::Number(*value));
+        }
+        if let Some(&meridian) = root.find(&["PRIMEM", "PRIMEMERIDIAN"]).and_then(|node| node.numbers.first()) {
+            attributes.insert("longitude_of_prime_meridian".to_owned(), Attribute::Number(meridian));
         }
         let method = root.find(&["METHOD", "PROJECTION"]);
         let method = method.map_or("latitude_longitude".to_owned(), |method| plain(method.name()));
@@ -172,6 +180,7 @@ fn mapping_of(method: &str) -> Option<&'static str> {
             "polar_stereographic"
         }
         "stereographic" => "stereographic",
+        "obliquestereographic" | "doublestereographic" => "oblique_stereographic",
         name if name.starts_with("mercator") => "mercator",
         "transversemercator" => "transverse_mercator",
         name if name.starts_with("lambertazimuthalequalarea") => "lambert_azimuthal_equal_area",

@@ -55,7 +55,6 @@ enum Answer {
         attributes: Attributes,
         arrays: Vec<Array>,
         dimensions: Vec<Dimension>,
-        groups: usize,
     },
     /// So many numbers of this type follow.
     Numbers {
@@ -88,10 +87,10 @@ pub fn open(path: &Path, program: &Path) -> Result<Dataset, String> {
     let absolute = path.canonicalize().map_err(|error| format!("no readable file ({error})"))?;
     let mut process = Process::start(program)?;
     match process.ask(&Question::Open { path: absolute }, 0)? {
-        (Answer::Opened { format, attributes, arrays, dimensions, groups }, _) => {
+        (Answer::Opened { format, attributes, arrays, dimensions }, _) => {
             let names = arrays.iter().map(|array| array.name.clone()).collect();
             let source: Box<dyn Source> = Box::new(Apart { process: Mutex::new(process), arrays: names });
-            Ok(Dataset { format, attributes, arrays, dimensions, groups, source })
+            Ok(Dataset { attributes, arrays, dimensions, ..Dataset::new(format, source) })
         }
         _ => Err("an answer that was not asked for".to_owned()),
     }
@@ -261,13 +260,12 @@ fn reply(question: Question, dataset: &mut Option<Dataset>) -> Result<(Answer, O
     match question {
         Question::Open { path } => {
             let found = open_here(&path, format::recognise(&path)?)?;
-            let Dataset { format, attributes, arrays, dimensions, groups, .. } = &found;
+            let Dataset { format, attributes, arrays, dimensions, .. } = &found;
             let answer = Answer::Opened {
                 format: format.clone(),
                 attributes: attributes.clone(),
                 arrays: arrays.clone(),
                 dimensions: dimensions.clone(),
-                groups: *groups,
             };
             *dataset = Some(found);
             Ok((answer, None))

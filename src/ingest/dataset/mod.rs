@@ -10,11 +10,13 @@ mod classic;
 mod format;
 #[cfg(feature = "grib")]
 mod grib;
+mod groups;
 mod netcdf;
 mod numbers;
 mod objects;
 mod zarr;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ pub struct Array {
     pub attributes: Attributes,
     /// Lengths of what is stored, and compressed, as one; `None` where that is the whole, or nothing.
     pub chunks: Option<Vec<usize>>,
+    /// Places in the dimensions before a field's own that have a field, where not all have: of GRIB, a message each.
+    pub present: Option<BTreeSet<Vec<usize>>>,
     /// Why its numbers cannot be had, where that is known already.
     pub unreadable: Option<String>,
 }
@@ -63,8 +67,28 @@ impl Array {
         self.attributes.text(name)
     }
 
+    /// Its name without the groups that it lies in.
+    pub fn own_name(&self) -> &str {
+        groups::split(&self.name).1
+    }
+
+    /// The path of the group that it lies in; empty for the root.
+    pub fn group(&self) -> &str {
+        groups::split(&self.name).0
+    }
+
+    /// Whether what lies in `group` sees it: it lies there, or in a group around.
+    pub fn is_seen_from(&self, group: &str) -> bool {
+        groups::lies_in(group, self.group())
+    }
+
     pub fn is_numeric(&self) -> bool {
         !matches!(self.kind, ElementType::Text | ElementType::Other)
+    }
+
+    /// Whether it is another array that `variable` sees, on some of its dimensions.
+    pub fn is_beside(&self, variable: &Self) -> bool {
+        self.name != variable.name && self.is_seen_from(variable.group()) && self.lies_along(variable)
     }
 
     /// Whether all its dimensions are among those of `other`.
@@ -86,27 +110,58 @@ pub struct Dataset {
     /// For people: `NetCDF-4`, `Zarr v2`.
     pub format: String,
     pub attributes: Attributes,
-    /// Those of the root group, in the order of the file.
+    /// In the order of the file; those of groups under their paths.
     pub arrays: Vec<Array>,
-    /// Dimensions of the root group, used or not.
+    /// Used or not.
     pub dimensions: Vec<Dimension>,
-    /// Number of groups below the root, which are not looked into.
-    pub groups: usize,
+    /// Groups that are not looked into: a Zarr store is one group.
+    pub groups: Vec<String>,
+    /// The group whose variables are data; the others are there to describe them. Empty: all are.
+    scope: String,
     source: Box<dyn Source>,
 }
 
 impl Dataset {
-    /// Opens a file (NetCDF, zipped Zarr), a folder or a URL (Zarr). The error says what is there instead.
+    /// Nothing yet.
+    fn new(format: impl Into<String>, source: Box<dyn Source>) -> Self {
+        Self {
+            format: format.into(),
+            attributes: Attributes::default(),
+            arrays: Vec::new(),
+            dimensions: Vec::new(),
+            groups: Vec::new(),
+            scope: String::new(),
+            source,
+        }
+    }
+
+    /// Opens a file (NetCDF, zipped Zarr), a folder or a URL (Zarr), or one group of a NetCDF-4 file (`file.nc/group`). The
+    /// error says what is there instead.
     pub fn open(path: &Path, isolation: &Isolation) -> Result<Self, Problem> {
         let problem = |found: String| Problem::in_file(path, found, format::EXPECTED);
-        let dataset = match format::recognise(path).map_err(problem)? {
+        let (file, group) = groups::of_path(path);
+        let dataset = match format::recognise(&file).map_err(problem)? {
             format::Format::Zarr(place) => zarr::open(place),
             format => match isolation {
-                Isolation::None => open_here(path, format),
-                Isolation::Process { program } => apart::open(path, program),
+                Isolation::None => open_here(&file, format),
+                Isolation::Process { program } => apart::open(&file, program),
             },
         };
-        dataset.and_then(Self::bounded).map_err(problem)
+        dataset.and_then(Self::bounded).and_then(|dataset| dataset.within(group)).map_err(problem)
+    }
+
+    fn within(self, group: String) -> Result<Self, String> {
+        if self.arrays.iter().any(|array| groups::lies_in(array.group(), &group)) || group.is_empty() {
+            return Ok(Self { scope: group, ..self });
+        }
+        let there: BTreeSet<&str> = self.arrays.iter().map(Array::group).filter(|group| !group.is_empty()).collect();
+        let there = there.into_iter().collect::<Vec<_>>().join(", ");
+        Err(format!("no group {group:?} in it (there are: {})", if there.is_empty() { "none" } else { &there }))
+    }
+
+    /// Whether an array may be data, and is not there to describe others alone.
+    pub fn is_in_scope(&self, array: &Array) -> bool {
+        groups::lies_in(array.group(), &self.scope)
     }
 
     /// Opens the Zarr store at a place that has settings of its own, which a URL alone does not tell.

@@ -9,7 +9,7 @@ use ::netcdf::AttributeValue;
 use ::netcdf::types::{FloatType, IntType, NcVariableType};
 use ndarray::Dimension as _;
 
-use super::{Array, Attribute, Attributes, Dataset, Dimension, ElementType, Numbers, Source, classic};
+use super::{Array, Attribute, Attributes, Dataset, Dimension, ElementType, Numbers, Source, classic, groups};
 
 /// How long a file may stay locked.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -26,15 +26,66 @@ pub fn open(path: &Path, format: &'static str) -> Result<Dataset, String> {
         let file = ::netcdf::open(&absolute).map_err(|error| format!("a damaged file ({error})"))?;
         let mut attributes = Attributes::default();
         file.attributes().for_each(|attribute| insert(&mut attributes, &attribute));
-        Ok(Dataset {
-            format: format.to_owned(),
-            attributes,
-            arrays: file.variables().map(|variable| describe(&variable)).collect(),
-            dimensions: file.dimensions().map(|dimension| dimension_of(&dimension)).collect(),
-            groups: file.groups().map(Iterator::count).unwrap_or(0),
-            source: Box::new(NetCdf(file)),
-        })
+        let dimensions: Vec<Dimension> = file.dimensions().map(|dimension| dimension_of(&dimension)).collect();
+        let arrays = file.variables().map(|variable| describe(&variable)).collect();
+        let mut found = Found { around: dimensions.clone(), arrays, dimensions };
+        // of classic formats there are none
+        for group in file.groups().into_iter().flatten() {
+            found.walk(&group, "", 1)?;
+        }
+        groups::resolve(&mut found.arrays);
+        let Found { arrays, dimensions, .. } = found;
+        Ok(Dataset { attributes, arrays, dimensions, ..Dataset::new(format, Box::new(NetCdf(file))) })
     })
+}
+
+/// What groups hold.
+struct Found {
+    arrays: Vec<Array>,
+    dimensions: Vec<Dimension>,
+    /// Dimensions that a group sees, its own last.
+    around: Vec<Dimension>,
+}
+
+impl Found {
+    /// A group in the group `outer`, and those in it.
+    fn walk(&mut self, group: &::netcdf::Group<'_>, outer: &str, depth: usize) -> Result<(), String> {
+        let path = groups::join(outer, &group.name());
+        if depth > groups::DEEPEST {
+            return Err(format!("groups in groups, {depth} deep ({path})"));
+        }
+        let seen = self.around.len();
+        let own = group.dimensions().map(|dimension| dimension_of(&dimension));
+        let own: Vec<Dimension> =
+            own.map(|dimension| Dimension { name: groups::join(&path, &dimension.name), ..dimension }).collect();
+        self.dimensions.extend(own.clone());
+        self.around.extend(own);
+        let mut named = Attributes::default();
+        group.attributes().for_each(|attribute| insert(&mut named, &attribute));
+        for variable in group.variables() {
+            let mut array = describe(&variable);
+            array.name = groups::join(&path, &array.name);
+            for dimension in &mut array.dimensions {
+                let is_it = |other: &&Dimension| {
+                    groups::split(&other.name).1 == dimension.name && other.length == dimension.length
+                };
+                if let Some(known) = self.around.iter().rev().find(is_it) {
+                    dimension.name.clone_from(&known.name);
+                }
+            }
+            // xarray lists there what belongs to no single variable
+            let coordinates = format!("{} {}", array.text("coordinates"), named.text("coordinates"));
+            if !coordinates.trim().is_empty() {
+                array.attributes.insert("coordinates", Attribute::Text(coordinates.trim().to_owned()));
+            }
+            self.arrays.push(array);
+        }
+        for inner in group.groups() {
+            self.walk(&inner, &path, depth + 1)?;
+        }
+        self.around.truncate(seen);
+        Ok(())
+    }
 }
 
 /// HDF5 locks a file while it is being written, and opening it then fails as if it were damaged. The lock also outlives
@@ -82,7 +133,7 @@ fn describe(variable: &::netcdf::Variable<'_>) -> Array {
     };
     let dimensions = variable.dimensions().iter().map(dimension_of).collect();
     let chunks = variable.chunking().ok().flatten();
-    Array { name: variable.name(), dimensions, kind, attributes, chunks, unreadable: None }
+    Array { name: variable.name(), dimensions, kind, attributes, chunks, present: None, unreadable: None }
 }
 
 /// An attribute that cannot be read says nothing.

@@ -203,7 +203,7 @@ impl Metadata {
 
 /// `names`: what lies below the root, unless one document tells.
 fn assemble(metadata: Metadata, names: impl FnOnce() -> Result<BTreeSet<String>, String>) -> Result<Dataset, String> {
-    let (mut arrays, mut opened, mut groups) = (Vec::new(), Vec::new(), 0);
+    let (mut arrays, mut opened, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for name in metadata.names().map_or_else(names, Ok)? {
         match metadata.array(&name) {
             _ if name.contains('/') => {} // in a group of its own
@@ -211,7 +211,7 @@ fn assemble(metadata: Metadata, names: impl FnOnce() -> Result<BTreeSet<String>,
                 arrays.push(describe(&name, &array));
                 opened.push((name, array));
             }
-            Ok(None) => groups += 1,
+            Ok(None) => groups.push(name),
             // named where it is asked for
             Err(reason) => arrays.push(Array {
                 name,
@@ -219,6 +219,7 @@ fn assemble(metadata: Metadata, names: impl FnOnce() -> Result<BTreeSet<String>,
                 kind: ElementType::Other,
                 attributes: Attributes::default(),
                 chunks: None,
+                present: None,
                 unreadable: Some(reason),
             }),
         }
@@ -231,14 +232,7 @@ fn assemble(metadata: Metadata, names: impl FnOnce() -> Result<BTreeSet<String>,
     }
     let format = if metadata.group.is_some() { "Zarr v3" } else { "Zarr v2" };
     let attributes = metadata.attributes()?;
-    Ok(Dataset {
-        format: format.to_owned(),
-        attributes,
-        arrays,
-        dimensions,
-        groups,
-        source: Box::new(Zarr { arrays: opened }),
-    })
+    Ok(Dataset { attributes, arrays, dimensions, groups, ..Dataset::new(format, Box::new(Zarr { arrays: opened })) })
 }
 
 fn describe(name: &str, array: &ZarrArray<Storage>) -> Array {
@@ -283,7 +277,7 @@ fn describe(name: &str, array: &ZarrArray<Storage>) -> Array {
     let unreadable = bytes
         .is_none_or(|bytes| bytes > MOST_CHUNK_BYTES)
         .then(|| format!("chunks of more than {} GiB", MOST_CHUNK_BYTES >> 30));
-    Array { name: name.to_owned(), dimensions, kind, attributes, chunks, unreadable }
+    Array { name: name.to_owned(), dimensions, kind, attributes, chunks, present: None, unreadable }
 }
 
 fn attributes_of(map: &Map<String, Value>) -> Attributes {

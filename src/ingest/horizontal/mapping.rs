@@ -10,7 +10,8 @@ pub fn variable<'d>(dataset: &'d Dataset, variable: &Array) -> Option<&'d Array>
     // the extended form names coordinates too: "crs: x y"
     let named = variable.text("grid_mapping");
     let named = named.split_whitespace().next().unwrap_or_default().trim_end_matches(':');
-    let describes = |array: &&Array| array.attributes.contains("grid_mapping_name");
+    let describes =
+        |array: &&Array| array.attributes.contains("grid_mapping_name") && array.is_seen_from(variable.group());
     // some producers describe the one projection of a file, and name it nowhere
     let only = || {
         let mut all = dataset.arrays.iter().filter(describes);
@@ -34,17 +35,7 @@ pub fn of(dataset: &Dataset, array: &Array) -> Result<Projection, String> {
         };
         attributes.insert(name.to_owned(), value);
     }
-    let text = |names: &[&str]| names.iter().map(|name| mapping.text(name)).find(|text| !text.is_empty());
-    if !mapping.text("grid_mapping_name").is_empty() {
-        return Projection::from_cf(&attributes).map_err(|error| error.to_string());
-    }
-    if let Some(wkt) = text(&["crs_wkt", "spatial_ref", "esri_pe_string"]) {
-        return Projection::from_wkt(&wkt).map_err(|error| error.to_string());
-    }
-    if let Some(definition) = text(&["proj4", "proj4_params", "proj4_string", "proj4text"]) {
-        return Projection::from_proj_string(&definition).map_err(|error| error.to_string());
-    }
-    Err(format!("grid_mapping {:?} says neither grid_mapping_name, crs_wkt nor a PROJ string", mapping.name))
+    Projection::from_cf(&attributes).map_err(|error| format!("grid_mapping {:?}: {error}", mapping.name))
 }
 
 /// Rows from the north of the projection, columns from its west.
@@ -69,5 +60,5 @@ pub fn place(y: &Plane, x: &Plane, projection: Projection) -> Result<Placement, 
     };
     let ((rows, y), (columns, x)) = (order(&y.values, true), order(&x.values, false));
     let grid = Grid::projected(projection, y, x).map_err(|error| error.to_string())?;
-    Ok(Placement { grid, rows, columns, repeated: None })
+    Ok(Placement { grid, rows, columns, repeated: None, gathered: None })
 }

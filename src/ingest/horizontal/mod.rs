@@ -1,10 +1,11 @@
 //! The horizontal grid of a variable: which it is, and where its points lie in the file.
 //!
 //! In this order: parallels and meridians; the axes of a projection that is described (CF 5.6, a WKT or PROJ string);
-//! tables of latitudes and longitudes; a list of places. Where a file has both a projection and tables, they must agree.
+//! parallels with a number of points on each; tables of latitudes and longitudes; a list of places. Where a file has both a projection and tables, they must agree.
 
 mod mapping;
 mod rectilinear;
+mod reduced;
 mod tables;
 
 use super::coordinates::Found;
@@ -23,12 +24,19 @@ pub struct Placement {
     pub columns: Vec<usize>,
     /// A column of the file that repeats column `.1` of the file after a full turn.
     pub repeated: Option<(usize, usize)>,
+    /// Row and column of each place, where places one by one lie in rows that are filled up to the longest.
+    pub gathered: Option<Vec<(usize, usize)>>,
 }
 
 impl Placement {
     fn in_order(grid: Grid) -> Self {
         let (h, w) = grid.shape();
-        Self { grid, rows: (0..h).collect(), columns: (0..w).collect(), repeated: None }
+        Self { grid, rows: (0..h).collect(), columns: (0..w).collect(), repeated: None, gathered: None }
+    }
+
+    /// Places one by one, each at its row and column of the file.
+    fn gathered(grid: Grid, places: Vec<(usize, usize)>) -> Self {
+        Self { gathered: Some(places), ..Self::in_order(grid) }
     }
 }
 
@@ -41,6 +49,9 @@ pub(super) fn place(dataset: &Dataset, variable: &Array, found: &mut Found) -> R
     if let (Some(latitude), Some(longitude)) = (&found.latitude, &found.longitude) {
         limit(latitude.len(), longitude.len())?;
         return rectilinear::place(latitude, longitude).map(Some);
+    }
+    if let Some(reduced) = reduced::of(dataset, variable, found)? {
+        return reduced.place(variable, found).map(Some);
     }
     let tables = tables::of(dataset, variable)?;
     if let (Some(y), Some(x)) = (&found.y, &found.x) {

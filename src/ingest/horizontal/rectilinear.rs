@@ -59,7 +59,7 @@ pub fn place(latitude: &[f64], longitude: &[f64]) -> Result<Placement, String> {
     let ordered = rows.iter().map(|&row| latitude[row]).collect();
     let (values, columns): (Vec<f64>, Vec<usize>) = points.into_iter().unzip();
     let grid = Grid::new(ordered, values).map_err(|error| error.to_string())?;
-    Ok(Placement { grid, rows, columns, repeated })
+    Ok(Placement { grid, rows, columns, repeated, gathered: None })
 }
 
 #[cfg(test)]

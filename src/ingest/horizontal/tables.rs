@@ -1,5 +1,7 @@
 //! Grids whose points have latitudes and longitudes of their own: tables of two dimensions, or lists.
 
+use std::cmp::Reverse;
+
 use ndarray::Array2;
 
 use super::super::axis;
@@ -62,12 +64,14 @@ pub fn points(dataset: &Dataset, variable: &Array) -> Result<Option<Tables>, Str
 /// Latitudes and longitudes on the same dimensions, which are the variable's. Those that it names come first.
 fn find<'d>(dataset: &'d Dataset, variable: &Array, kind: impl Fn(&Array) -> bool) -> Option<(&'d Array, &'d Array)> {
     let named = variable.text("coordinates");
+    let is_named =
+        |other: &Array| other.lies_along(variable) && named.split_whitespace().any(|name| name == other.name);
     let mut candidates: Vec<&Array> = dataset
         .arrays
         .iter()
-        .filter(|other| other.name != variable.name && other.is_numeric() && kind(other) && other.lies_along(variable))
+        .filter(|other| other.is_numeric() && kind(other) && (other.is_beside(variable) || is_named(other)))
         .collect();
-    candidates.sort_by_key(|other| !named.split_whitespace().any(|name| name == other.name));
+    candidates.sort_by_key(|other| (!is_named(other), Reverse(other.group().len())));
     let latitude = candidates.iter().find(|array| axis::is_latitude(array))?;
     let longitude =
         candidates.iter().find(|array| axis::is_longitude(array) && array.dimensions == latitude.dimensions)?;
@@ -75,7 +79,7 @@ fn find<'d>(dataset: &'d Dataset, variable: &Array, kind: impl Fn(&Array) -> boo
 }
 
 impl Tables {
-    /// Some reduced grids are stored as tables that are filled up; there is no such grid here.
+    /// Every point has a place, or the rows are those of a reduced grid, filled up to the longest.
     fn complete(self) -> Result<Self, String> {
         let missing =
             self.latitude.iter().zip(&self.longitude).filter(|(a, b)| !a.is_finite() || !b.is_finite()).count();
@@ -83,11 +87,28 @@ impl Tables {
         match (missing, out_of_range) {
             (0, None) => Ok(self),
             (0, Some((latitude, longitude))) => Err(format!("a place at {latitude} °N {longitude} °E")),
+            (_, None) if self.rows_are_filled_up() => Ok(self),
             (missing, _) => {
                 let all = self.latitude.len();
-                Err(format!("{missing} of {all} places missing (a reduced Gaussian grid that is filled up?)"))
+                Err(format!("{missing} of {all} places missing, and not at the ends of the rows alone"))
             }
         }
+    }
+
+    fn is_place(&self, at: [usize; 2]) -> bool {
+        self.latitude[at].is_finite() && self.longitude[at].is_finite()
+    }
+
+    /// Whether each row has places first, and then none.
+    fn rows_are_filled_up(&self) -> bool {
+        let (h, w) = self.latitude.dim();
+        let two_ways = self.latitude.iter().zip(&self.longitude).all(|(a, b)| a.is_finite() == b.is_finite());
+        two_ways
+            && self.dimensions[0] != self.dimensions[1]
+            && (0..h).all(|row| {
+                let present = (0..w).take_while(|&column| self.is_place([row, column])).count();
+                present > 0 && (present..w).all(|column| !self.is_place([row, column]))
+            })
     }
 
     /// The grid of these points.
@@ -99,6 +120,14 @@ impl Tables {
         } else {
             give(variable, found, rows, Role::Row)?;
             give(variable, found, columns, Role::Column)?;
+            let (h, w) = self.latitude.dim();
+            let all = (0..h).flat_map(|row| (0..w).map(move |column| (row, column)));
+            let places: Vec<(usize, usize)> = all.filter(|&(row, column)| self.is_place([row, column])).collect();
+            if places.len() < h * w {
+                let at = |table: &Array2<f64>| places.iter().map(|&place| table[place]).collect();
+                let grid = Grid::points(at(&self.latitude), at(&self.longitude)).map_err(|error| error.to_string())?;
+                return Ok(Placement::gathered(grid, places));
+            }
             Grid::curvilinear(self.latitude, self.longitude)
         };
         grid.map(Placement::in_order).map_err(|error| error.to_string())

@@ -129,6 +129,7 @@ impl Made {
             kind: ElementType::F64,
             attributes,
             chunks: None,
+            present: None,
             unreadable: None,
         });
         self.coordinates.insert(name.clone(), values);
@@ -158,13 +159,21 @@ impl Made {
         let leading = dimensions.len();
         let (own, named) = self.horizontal(horizontal);
         dimensions.extend(own);
+        let all = dimensions[..leading].iter().try_fold(1usize, |all, dimension| all.checked_mul(dimension.length));
+        let present = (all != Some(fields.len())).then(|| fields.keys().cloned().collect());
         let header = &quantity.messages[0].0;
         let mut attributes = describe(header, horizontal);
         named.into_iter().for_each(|(name, value)| attributes.insert(name, Attribute::Text(value)));
+        let bases: BTreeSet<i64> = quantity.messages.iter().map(|(header, _)| header.reference_time).collect();
+        if let ([only], false) = (Vec::from_iter(bases).as_slice(), axes.0.iter().any(|axis| axis.name == BASE.0)) {
+            let name = self.coordinate(BASE.0, None, self::attributes(BASE.1), vec![*only as f64]);
+            attributes.insert("coordinates", Attribute::Text(name));
+        }
         let chunk = |(d, dimension): (usize, &Dimension)| if d < leading { 1 } else { dimension.length };
         self.arrays.push(Array {
             name: name.clone(),
             chunks: Some(dimensions.iter().enumerate().map(chunk).collect()),
+            present,
             dimensions,
             kind: ElementType::F32,
             attributes,
@@ -220,6 +229,7 @@ impl Made {
             kind: ElementType::F64,
             attributes: mapping.clone(),
             chunks: None,
+            present: None,
             unreadable: None,
         });
         self.coordinates.insert(name.clone(), vec![0.0]);
@@ -235,10 +245,15 @@ impl Made {
             kind: ElementType::F32,
             attributes: Attributes::default(),
             chunks: None,
+            present: None,
             unreadable: Some(reason),
         });
     }
 }
+
+/// Name and attributes of the times that forecasts started from.
+const BASE: (&str, &[(&str, &str)]) =
+    ("reference_time", &[("standard_name", "forecast_reference_time"), ("units", "seconds since 1970-01-01")]);
 
 /// One of the dimensions before a field's own.
 struct Axis {
@@ -267,15 +282,13 @@ impl Axes {
         }
         let runs: BTreeSet<(i64, i64)> = headers().map(|header| (header.reference_time, header.valid_time)).collect();
         let valid = sorted(&|header| header.valid_time);
-        let since = "seconds since 1970-01-01";
         if runs.len() == valid.len() {
-            let times = [("standard_name", "time"), ("units", since)];
+            let times = [("standard_name", "time"), ("units", "seconds since 1970-01-01")];
             add("time", &times, valid, Box::new(|h| h.valid_time as f64));
         } else {
             let bases = sorted(&|header| header.reference_time);
             let steps = sorted(&|header| header.valid_time - header.reference_time);
-            let base = [("standard_name", "forecast_reference_time"), ("units", since)];
-            add("reference_time", &base, bases, Box::new(|h| h.reference_time as f64));
+            add(BASE.0, BASE.1, bases, Box::new(|h| h.reference_time as f64));
             let step = [("standard_name", "forecast_period"), ("units", "seconds")];
             add("step", &step, steps, Box::new(|h| (h.valid_time - h.reference_time) as f64));
         }

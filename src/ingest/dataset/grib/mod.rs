@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use eccodes::{GribFile, GribMessage, Library, Logging};
 
-use super::{Array, Attributes, Dataset, Dimension, Numbers, Source};
+use super::{Array, Dataset, Dimension, Numbers, Source};
 use cube::Cubes;
 use grid::Horizontal;
 use header::Header;
@@ -105,14 +105,8 @@ pub fn open(path: &Path) -> Result<Dataset, String> {
         _ => "GRIB 2",
     };
     let made = cubes.finish();
-    Ok(Dataset {
-        format: format.to_owned(),
-        attributes: Attributes::default(),
-        arrays: made.arrays,
-        dimensions: made.dimensions,
-        groups: 0,
-        source: Box::new(Grib { file, coordinates: made.coordinates, data: made.data }),
-    })
+    let source = Box::new(Grib { file, coordinates: made.coordinates, data: made.data });
+    Ok(Dataset { arrays: made.arrays, dimensions: made.dimensions, ..Dataset::new(format, source) })
 }
 
 impl Grib {

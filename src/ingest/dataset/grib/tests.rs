@@ -170,3 +170,35 @@ fn messages_become_arrays_with_members_times_and_levels() {
     let error = Inventory::open(&[path], &Isolation::None).unwrap_err().to_string();
     assert!(error.contains("a damaged GRIB file (message 4"), "{error}");
 }
+
+#[test]
+fn a_message_that_is_not_there_is_a_missing_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("holes.grib");
+    let mut file = std::fs::File::create(&path).unwrap();
+    for (step, level, value) in [(0, 500, 1.0), (6, 500, 2.0), (0, 850, 3.0)] {
+        let mut one = message("regular_ll_pl_grib2", None, &[("level", level), ("step", step)], &[]);
+        one.set("shortName", "t").unwrap();
+        let count = one.values().unwrap().len();
+        one.set_values(&vec![200.0 + value; count]).unwrap();
+        one.write_to(&mut file).unwrap();
+    }
+    drop(file);
+    let inventory = Inventory::open(&[path], &Isolation::None).unwrap();
+    let (file, found) = inventory.variables().next().unwrap();
+    let times: Vec<_> = found.times.iter().map(|time| time.real().unwrap()).collect();
+    assert_eq!(found.absent(), [(Level::Pressure(850.0), Some(found.times[1].clone()))]);
+    // it is no missing value either
+    let range = inventory.range(file, found).unwrap();
+    assert_eq!((range.valid, range.total), (3 * found.grid.len(), 3 * found.grid.len()));
+    let variable = Variable::new("t", "air_temperature", "", "K");
+    let fields = [500.0, 850.0].map(|level| (variable.clone(), Level::Pressure(level)).into()).to_vec();
+    let request =
+        |times: &[crate::atmos::ValidTime]| Request { fields: fields.clone(), times: times.to_vec(), grid: None };
+    let error = inventory.read(&request(&times)).unwrap_err();
+    let said = error.to_string();
+    assert!(error.problems.len() == 1 && said.contains("t 850hPa") && said.contains(&times[1].to_string()), "{said}");
+    assert!(!said.contains("t 500hPa") && !said.contains("values missing"), "{said}");
+    assert_eq!(inventory.latest_time_with(&request(&[]), 1, crate::atmos::LeadTime::ZERO), Some(times[0]));
+    assert_eq!(inventory.read_stacked(&request(&times[..1])).unwrap().0[0][0], 201.0);
+}
