@@ -12,6 +12,7 @@ use vejr::ingest::{IngestError, Inventory, Isolation, Request};
 mod apart;
 mod files;
 mod grids;
+mod mutants;
 #[path = "../common/python.rs"]
 mod python;
 mod real;
