@@ -4,8 +4,9 @@
 
 use std::io::Cursor;
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use vejr::model::checkpoint::{Checkpoint, Value};
+use vejr_fuzz::zips;
 
 /// Values looked at, and how deep: they may hold themselves.
 const MOST: usize = 1_000;
@@ -36,3 +37,5 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { zips::mutate(data, size, max_size, seed) });

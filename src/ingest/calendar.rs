@@ -255,7 +255,10 @@ fn parse_clock(text: &str) -> Option<(f64, f64)> {
             };
             let (hours, minutes) = match digits.split_once(':') {
                 Some((hours, minutes)) => (whole(hours)?, whole(minutes)?),
-                None if digits.len() == 4 => (whole(&digits[..2])?, whole(&digits[2..])?),
+                None if digits.len() == 4 => {
+                    let (hours, minutes) = digits.split_at_checked(2)?;
+                    (whole(hours)?, whole(minutes)?)
+                }
                 None => (whole(digits)?, 0),
             };
             if hours > 14 || minutes > 59 {
@@ -327,6 +330,7 @@ mod tests {
             ("days since 2024-1-1T00:00:00 U C", ""),
             ("hours since 2000-01-01", "mayan"),
             ("hours since 2000-é1-01", ""),
+            ("hours since 2000-01-01 00:00 +1€", ""),
             ("hours since 4294967295-01-01", ""),
             ("", ""),
         ] {

@@ -13,6 +13,7 @@ mod apart;
 mod files;
 mod grids;
 mod groups;
+mod mutants;
 #[path = "../common/python.rs"]
 mod python;
 mod real;

@@ -8,7 +8,7 @@ use vejr::ingest::Recognition;
 
 use crate::*;
 
-fn real_file(name: &str) -> Option<PathBuf> {
+pub fn real_file(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("VEJR_REAL_DATA").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real-data"));
     if !folder.is_dir() {

@@ -114,9 +114,9 @@ fn count_from_zero(graph: &mut Graph) -> Option<()> {
         shift(&mut g2m.senders, mesh)?;
         shift(&mut m2g.receivers, mesh)
     } else {
-        let grid = 1 + g2m.senders.iter().copied().max()?;
+        let grid = g2m.senders.iter().copied().max()?.checked_add(1)?;
         shift(&mut g2m.receivers, grid)?;
-        let grid = 1 + m2g.receivers.iter().copied().max()?;
+        let grid = m2g.receivers.iter().copied().max()?.checked_add(1)?;
         shift(&mut m2g.senders, grid)
     }
 }
@@ -133,7 +133,7 @@ impl Files<'_> {
         ImportError::Source { path: self.0.join(name), reason }
     }
 
-    /// A list of tensors, or one tensor, as float32 `[rows, features]`.
+    /// A list of tensors, or one tensor, as float32 `[rows, features]`; never none.
     fn tensors(&self, name: &str) -> Result<Vec<Features>, ImportError> {
         let checkpoint = self.open(name)?;
         let tensor = |value: Value<'_>| {
@@ -148,7 +148,15 @@ impl Files<'_> {
             Ok(Features { width, values })
         };
         let root = checkpoint.root();
-        if root.tensor().is_some() { Ok(vec![tensor(root)?]) } else { root.items().map(tensor).collect() }
+        let tensors: Vec<Features> = if root.tensor().is_some() {
+            vec![tensor(root)?]
+        } else {
+            root.items().map(tensor).collect::<Result<_, _>>()?
+        };
+        if tensors.is_empty() {
+            return Err(self.wrong(name, format!("{} without tensors; expected one at least", root.kind_name())));
+        }
+        Ok(tensors)
     }
 
     /// `grid_lat_lon.pt`: longitude and latitude of the points that are forecast, then of the boundary's.

@@ -4,7 +4,7 @@
 //! <https://docs.xarray.dev/en/stable/internals/zarr-encoding-spec.html>
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -224,15 +224,32 @@ fn assemble(metadata: Metadata, names: impl FnOnce() -> Result<BTreeSet<String>,
             }),
         }
     }
-    let mut dimensions: Vec<Dimension> = Vec::new();
-    for dimension in arrays.iter().flat_map(|array| &array.dimensions) {
-        if !dimensions.iter().any(|known| known.name == dimension.name) {
-            dimensions.push(dimension.clone());
-        }
-    }
+    let dimensions = dimensions_of(&mut arrays);
     let format = if metadata.group.is_some() { "Zarr v3" } else { "Zarr v2" };
     let attributes = metadata.attributes()?;
     Ok(Dataset { attributes, arrays, dimensions, groups, ..Dataset::new(format, Box::new(Zarr { arrays: opened })) })
+}
+
+/// Every dimension once. Each array tells its own: where two say otherwise of one, neither is believed.
+fn dimensions_of(arrays: &mut [Array]) -> Vec<Dimension> {
+    let mut lengths: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut dimensions, mut contradicted) = (Vec::new(), BTreeSet::new());
+    for dimension in arrays.iter().flat_map(|array| &array.dimensions) {
+        match lengths.insert(&dimension.name, dimension.length) {
+            None => dimensions.push(dimension.clone()),
+            Some(other) if other != dimension.length => {
+                contradicted.insert(dimension.name.clone());
+            }
+            Some(_) => {}
+        }
+    }
+    for array in arrays {
+        if let Some(Dimension { name, length }) = array.dimensions.iter().find(|own| contradicted.contains(&own.name)) {
+            let reason = format!("dimension {name:?} of length {length}, and of another length in other arrays");
+            array.unreadable.get_or_insert(reason);
+        }
+    }
+    dimensions
 }
 
 fn describe(name: &str, array: &ZarrArray<Storage>) -> Array {

@@ -88,7 +88,9 @@ impl ArchConfig {
                         problems.add("model.toml: [arch]", found, "the hyperparameters of a Neural-LAM network");
                     })
                     .ok()?;
+                let before = problems.len();
                 config.validate(problems);
+                let in_range = problems.len() == before;
                 let channels = shape?.0;
                 let model = &manifest.model;
                 if model.input_states != 2 {
@@ -111,6 +113,10 @@ impl ArchConfig {
                 if config.dialect == Dialect::Research && config.graph.file.is_none() {
                     let expected = "a file: graphs of the research dialect are not made here";
                     problems.add("model.toml: [arch] graph.file", "nothing", expected);
+                }
+                // weights of such a network are not even counted
+                if !in_range {
+                    return None;
                 }
                 let widths = config.widths(channels);
                 Some(Self::NeuralLam(Box::new(config), widths))
