@@ -29,3 +29,4 @@ fi
 command -v chromium >/dev/null || package chromium || echo "no Chromium could be installed: the browser test will be skipped"
 [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || package postgresql || echo "no PostgreSQL could be installed: ledgers will be tested in files only"
 command -v cdo >/dev/null || package cdo || echo "no cdo could be installed: regridding will not be compared with it"
+command -v gdalinfo >/dev/null || package gdal-bin || echo "no GDAL could be installed: WMS and XYZ will not be read with it"
