@@ -25,6 +25,8 @@ bench: build test-tools
 	.venv/bin/python benches/ingest.py --rounds 3
 	@.venv/bin/python -c 'import weathernext, xarray_jax' 2>/dev/null && .venv/bin/python benches/graphcast.py || \
 		echo 'GraphCast: not measured, its reference is not installed (models/graphcast/README.md)'
+	@.venv/bin/python -c 'import xpublish_tiles, xpublish_edr' 2>/dev/null && .venv/bin/python benches/tiles.py || \
+		echo 'tiles and points: not measured, xpublish-tiles and xpublish-edr are not installed (benches/tiles.py)'
 
 # scores of the bundled model on its test year
 skill: build

@@ -31,3 +31,4 @@ command -v chromium >/dev/null || package chromium || echo "no Chromium could be
 command -v cdo >/dev/null || package cdo || echo "no cdo could be installed: regridding will not be compared with it"
 # its daemons are started by the tests, with a configuration of their own
 command -v slurmctld >/dev/null || package slurmctld slurmd slurm-client munge || echo "no Slurm could be installed: workers as its jobs will not be tested"
+command -v gdalinfo >/dev/null || package gdal-bin || echo "no GDAL could be installed: WMS and XYZ will not be read with it"

@@ -34,4 +34,4 @@ pub use error::{IngestError, Problem};
 pub use field::Range;
 pub use file::{Recognition, SourceFile, SourceVariable};
 pub use inventory::{Inventory, Request, Wanted};
-pub use units::{Conversion, conversion};
+pub use units::{Conversion, conversion, conversion_to};

@@ -116,6 +116,11 @@ fn route(path: &str) -> &'static str {
         _ if path.starts_with("/legends/") => "legends",
         _ if path.starts_with("/api/") && path.ends_with("/series") => "series",
         _ if path.starts_with("/api/") => "api",
+        "/api" | "/conformance" | "/collections" => "edr",
+        "/wms" => "wms",
+        _ if path.starts_with("/contours/") || path.starts_with("/winds/") => "shapes",
+        _ if path.starts_with("/tileMatrixSets") => "tiles",
+        _ if path.starts_with("/collections/") => "edr",
         _ => "other",
     }
 }

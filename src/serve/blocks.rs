@@ -12,8 +12,8 @@ use ndarray::{Array2, s};
 
 use super::catalog::Forecast;
 use super::error::Error;
+use super::fields::StoredField;
 use super::metrics::Metrics;
-use super::select::Selection;
 use crate::store::{ForecastPath, StoreError};
 use crate::tile::Columns;
 
@@ -24,9 +24,7 @@ const EDGE: usize = 96;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BlockKey {
     path: ForecastPath,
-    output: usize,
-    level: usize,
-    lead_seconds: i64,
+    field: StoredField,
     step_crc32c: u32,
     doublings: u32,
     row: usize,
@@ -57,11 +55,12 @@ impl Blocks {
     pub async fn window(
         &self,
         forecast: &Forecast,
-        selection: &Selection,
+        field: StoredField,
         rows: Range<usize>,
         columns: Columns,
     ) -> Result<Array2<f32>, Error> {
         let (height, width) = forecast.reader.spec().grid.shape();
+        let step_crc32c = forecast.manifest().steps.get(field.step).map_or(0, |step| step.crc32c);
         let values = rows.len() * columns.count;
         if values > self.window_values {
             return Err(Error::TooLarge { found: values, limit: self.window_values });
@@ -75,15 +74,13 @@ impl Blocks {
                 for (column_block, column_span) in spans.clone() {
                     let key = BlockKey {
                         path: forecast.path.clone(),
-                        output: selection.column.output,
-                        level: selection.column.level_index,
-                        lead_seconds: selection.lead.seconds(),
-                        step_crc32c: selection.step_crc32c,
+                        field,
+                        step_crc32c,
                         doublings,
                         row: row_block,
                         column: column_block,
                     };
-                    let block = self.block(forecast, selection, key, edge).await?;
+                    let block = self.block(forecast, key, edge).await?;
                     let (row, column) = (row_block * edge, column_block * edge);
                     let from = block.slice(s![
                         row_span.start - row..row_span.end - row,
@@ -97,13 +94,7 @@ impl Blocks {
         Ok(window)
     }
 
-    async fn block(
-        &self,
-        forecast: &Forecast,
-        selection: &Selection,
-        key: BlockKey,
-        edge: usize,
-    ) -> Result<Arc<Array2<f32>>, Error> {
+    async fn block(&self, forecast: &Forecast, key: BlockKey, edge: usize) -> Result<Arc<Array2<f32>>, Error> {
         if let Some(block) = self.cache.get(&key).await {
             self.metrics.cache_hits.inc();
             return Ok(block);
@@ -112,9 +103,11 @@ impl Blocks {
         let (height, width) = forecast.reader.spec().grid.shape();
         let rows = key.row * edge..height.min((key.row + 1) * edge);
         let columns = key.column * edge..width.min((key.column + 1) * edge);
-        let (variable, level) = (&selection.column.variable.name, selection.column.level);
+        let spec = forecast.reader.spec();
+        let (output, lead) = (&spec.outputs[key.field.output], spec.lead_times[key.field.step]);
+        let (variable, level) = (&output.variable.name, output.levels[key.field.level]);
         let read = async {
-            let block = forecast.reader.window(variable, level, selection.lead, rows, columns).await?;
+            let block = forecast.reader.window(variable, level, lead, rows, columns).await?;
             Ok::<_, StoreError>(Arc::new(block))
         };
         self.cache.try_get_with(key, read).await.map_err(Error::Store)

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use moka::future::Cache;
 use tokio::sync::Mutex;
 
+use super::derived::{Offer, offers};
 use super::error::Error;
-use super::names::{ForecastName, id, resource_name};
+use super::names::{ForecastName, id, quoted, resource_name};
+use crate::atmos::ReferenceTime;
 use crate::location::Location;
 use crate::store::{ForecastPath, ForecastReader, Manifest, RunState, StoreError, list_forecasts};
 
@@ -23,6 +25,8 @@ const KEPT_OPEN: u64 = 256;
 pub struct Forecast {
     pub path: ForecastPath,
     pub reader: ForecastReader,
+    /// What can be asked for: stored, then derived.
+    pub offers: Vec<Offer>,
     manifest: Arc<Manifest>,
 }
 
@@ -102,7 +106,8 @@ impl Catalog {
     pub async fn open(&self, name: &ForecastName) -> Result<Arc<Forecast>, Error> {
         let path = match name {
             ForecastName::Exact(path) => path.clone(),
-            ForecastName::Latest(model) => self.latest(model).await?,
+            ForecastName::Latest(model) => self.best(model, None).await?,
+            ForecastName::From(model, reference_time) => self.best(model, Some(*reference_time)).await?,
         };
         if let Some((since, forecast)) = self.open.get(&path).await {
             let done = forecast.manifest().state == RunState::Done;
@@ -115,7 +120,8 @@ impl Catalog {
         let opened = self.open.try_get_with(path.clone(), async {
             let reader = ForecastReader::open(&path.location(&self.root)).await?;
             let manifest = Arc::new(reader.manifest().clone());
-            Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader, manifest })))
+            let offers = offers(&reader.spec().outputs);
+            Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader, offers, manifest })))
         });
         match opened.await {
             Ok((_, forecast)) => Ok(forecast),
@@ -130,21 +136,23 @@ impl Catalog {
         }
     }
 
-    /// The newest reference time that has a published step. Of several runs from the same analysis: the one that is
+    /// The newest reference time, or that of `from`, that has a published step. Of several runs from the same analysis: the one that is
     /// furthest, a finished one before a running one.
-    async fn latest(&self, model: &str) -> Result<ForecastPath, Error> {
+    async fn best(&self, model: &str, from: Option<ReferenceTime>) -> Result<ForecastPath, Error> {
         let listing = self.list().await?;
         let published = listing.iter().filter_map(|entry| {
             let manifest = entry.manifest.as_ref().ok()?;
-            (entry.path.model == model && manifest.steps_complete > 0).then_some((&entry.path, manifest))
+            let wanted = entry.path.model == model && from.is_none_or(|from| entry.path.reference_time == from);
+            (wanted && manifest.steps_complete > 0).then_some((&entry.path, manifest))
         });
         let newest = published.max_by_key(|(path, manifest)| {
             let done = manifest.state == RunState::Done;
             (path.reference_time, done, manifest.steps_complete, Reverse(path.run_key.clone()))
         });
+        let of = from.map_or_else(String::new, |from| format!(" from {from}"));
         newest.map(|(path, _)| path.clone()).ok_or_else(|| Error::NotFound {
             kind: "forecast",
-            name: format!("of model {model}"),
+            name: format!("of model {}{of}", quoted(model)),
             hint: "no run of this model has published a step",
         })
     }

@@ -40,6 +40,8 @@ pub struct Limits {
     pub cache_bytes: u64,
     /// Values that one tile or point may need in memory.
     pub window_values: usize,
+    /// Values in one answer of the EDR interface.
+    pub answer_values: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             stall_timeout: Duration::from_secs(60),
             cache_bytes: 256 << 20,
             window_values: 32 << 20,
+            answer_values: 4 << 20,
         }
     }
 }

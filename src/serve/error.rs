@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tonic::{Code, Status};
@@ -45,6 +45,11 @@ pub enum Error {
         "this would take {found} values at once, the limit is {limit}; ask for a smaller area, such as a deeper zoom"
     )]
     TooLarge { found: usize, limit: usize },
+    /// An answer that would be too long.
+    #[error(
+        "the answer would hold {found} values, the limit is {limit}; ask for a smaller area, fewer times, levels or parameters"
+    )]
+    AnswerTooLarge { found: usize, limit: usize },
     #[error("the server is at its limit of {limit} requests at once; try again in a moment")]
     Busy { limit: usize },
     #[error("the request was not answered within {0:?}")]
@@ -105,6 +110,7 @@ impl Error {
             Self::NotFound { .. } => (Code::NotFound, StatusCode::NOT_FOUND),
             Self::NotPublished { .. } => (Code::FailedPrecondition, StatusCode::NOT_FOUND),
             Self::TooLarge { .. } => (Code::OutOfRange, StatusCode::UNPROCESSABLE_ENTITY),
+            Self::AnswerTooLarge { .. } => (Code::OutOfRange, StatusCode::PAYLOAD_TOO_LARGE),
             Self::Busy { .. } => (Code::ResourceExhausted, StatusCode::SERVICE_UNAVAILABLE),
             Self::QueueFull { .. } => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
             Self::DiskFull(_) => (Code::ResourceExhausted, StatusCode::INSUFFICIENT_STORAGE),
@@ -196,8 +202,9 @@ impl From<Error> for Status {
     }
 }
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
+impl Error {
+    /// The error as a problem document, to which `more` adds what a standard asks for.
+    pub(super) fn response(self, more: impl FnOnce(&mut serde_json::Value)) -> Response {
         self.log();
         let status = self.codes().1;
         let mut problem = json!({
@@ -210,14 +217,35 @@ impl IntoResponse for Error {
             problem["violations"] =
                 violations.iter().map(|v| json!({ "field": v.field, "description": v.description })).collect();
         }
+        more(&mut problem);
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        self.answer_headers(headers);
+        response
+    }
+
+    /// The error in another form than JSON: its status, and what `body` makes of the message.
+    pub(super) fn response_as(self, content_type: &'static str, body: impl FnOnce(&str) -> String) -> Response {
+        self.log();
+        let mut response = (self.codes().1, body(&self.message())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.answer_headers(headers);
+        response
+    }
+
+    fn answer_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(delay) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs()));
         }
-        response
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.response(|_| {})
     }
 }
 

@@ -5,7 +5,7 @@
 //!         (connections,  (one  └─► http/   tiles, TileJSON, legends, JSON for the page, the page, probes, metrics
 //!          slow peers)   bound)      │
 //!                                    ▼
-//!                     select (names → field) ─► tiles, series ─► blocks (decoded, cached) ─► store
+//!                     select (names → field) ─► tiles, series ─► fields (stored, derived) ─► blocks (decoded, cached) ─► store
 //! ```
 //!
 //! Both faces ask the same few functions and get the same errors; [`Error`] is the only place that knows status codes.
@@ -19,7 +19,9 @@ mod admission;
 mod blocks;
 mod catalog;
 mod config;
+mod derived;
 mod error;
+mod fields;
 mod grpc;
 mod health;
 mod http;
@@ -32,6 +34,7 @@ mod server;
 mod state;
 mod styles;
 mod tiles;
+mod units;
 
 /// The messages and services of `proto/vejr/v1`.
 pub mod v1 {

@@ -2,6 +2,7 @@
 //! start the next part (`model~2001-01-01T0000Z~key`). `latest` stands for the newest run of a model.
 
 use super::error::Violation;
+use crate::atmos::ReferenceTime;
 use crate::store::ForecastPath;
 
 const COLLECTION: &str = "forecasts/";
@@ -16,6 +17,8 @@ pub enum ForecastName {
     Exact(ForecastPath),
     /// Of this model, the newest reference time that has a published step.
     Latest(String),
+    /// Of this model, the run from the analysis of this time that is furthest.
+    From(String, ReferenceTime),
 }
 
 impl ForecastName {

@@ -1,23 +1,23 @@
 //! From the texts of a request to one field of a forecast. Every problem is told at once, with what there is instead.
 
 use crate::atmos::{LeadTime, Level, ValidTime, Variable};
-use crate::store::{ForecastSpec, Output, RunState};
+use crate::store::{ForecastSpec, RunState};
 
 use super::catalog::Forecast;
+use super::derived::{Offer, Recipe};
 use super::error::{Error, Violation};
 use super::names::quoted;
 
 /// Names listed in an error message; a forecast of more leads shows first and last ones.
-const LISTED: usize = 12;
+const LISTED: usize = 16;
 
 /// A variable on a level.
 #[derive(Debug, Clone)]
 pub struct Column {
     pub variable: Variable,
     pub level: Level,
-    /// Positions in the forecast's outputs, and among that output's levels.
-    pub output: usize,
-    pub level_index: usize,
+    /// Where its values come from.
+    pub recipe: Recipe,
 }
 
 /// A variable on a level at a lead time that is published.
@@ -25,6 +25,8 @@ pub struct Column {
 pub struct Selection {
     pub column: Column,
     pub lead: LeadTime,
+    /// Position of the lead time.
+    pub step: usize,
     pub valid_time: ValidTime,
     /// Checksum of the step's values: tells replaced data from cached data.
     pub step_crc32c: u32,
@@ -58,11 +60,10 @@ pub fn parse_lead(text: &str) -> Result<LeadTime, Violation> {
 
 /// The variable on the level, or what is wrong with either.
 pub fn column(forecast: &Forecast, variable: &str, level: &str, violations: &mut Violations) -> Option<Column> {
-    let spec = forecast.reader.spec();
-    let output = violations.take(find_variable(spec, variable));
-    let level = violations.take(find_level(output.map(|(_, output)| output), level));
-    let ((output, found), (level_index, level)) = (output?, level?);
-    Some(Column { variable: found.variable.clone(), level, output, level_index })
+    let offer = violations.take(find_variable(&forecast.offers, variable));
+    let level = violations.take(find_level(offer, level));
+    let (offer, (index, level)) = (offer?, level?);
+    Some(Column { variable: offer.variable.clone(), level, recipe: offer.recipe(index).clone() })
 }
 
 /// The field at a lead time, or everything that is wrong with the request. `lead` keeps what was wrong with its text.
@@ -87,32 +88,32 @@ pub fn field(
         });
     };
     let valid_time = manifest.reference_time + lead;
-    Ok(Selection { column, lead, valid_time, step_crc32c: record.crc32c })
+    Ok(Selection { column, lead, step, valid_time, step_crc32c: record.crc32c })
 }
 
-fn find_variable<'a>(spec: &'a ForecastSpec, name: &str) -> Result<(usize, &'a Output), Violation> {
-    let names = || listed(spec.outputs.iter().map(|output| &output.variable.name));
+pub fn find_variable<'a>(offers: &'a [Offer], name: &str) -> Result<&'a Offer, Violation> {
+    let names = || listed(offers.iter().map(|offer| &offer.variable.name));
     if name.is_empty() {
         return Err(Violation::missing("variable", format!("one of {}", names())));
     }
-    let found = spec.outputs.iter().enumerate().find(|(_, output)| &*output.variable.name == name);
+    let found = offers.iter().find(|offer| &*offer.variable.name == name);
     found.ok_or_else(|| {
         Violation::new("variable", format!("{} is not in this forecast; available: {}", quoted(name), names()))
     })
 }
 
-/// `output` is `None` where the variable is wrong too: then only the text can be checked.
-fn find_level(output: Option<&Output>, text: &str) -> Result<(usize, Level), Violation> {
-    let levels = || output.map_or("surface, 500hPa, 100m or ml8".to_owned(), |output| listed(&output.levels));
+/// `offer` is `None` where the variable is wrong too: then only the text can be checked.
+fn find_level(offer: Option<&Offer>, text: &str) -> Result<(usize, Level), Violation> {
+    let levels = || offer.map_or("surface, 500hPa, 100m or ml8".to_owned(), |offer| listed(&offer.levels));
     if text.is_empty() {
         return Err(Violation::missing("level", format!("one of {}", levels())));
     }
     let level: Level = text
         .parse()
         .map_err(|_| Violation::new("level", format!("{} is no level; expected one of {}", quoted(text), levels())))?;
-    let Some(output) = output else { return Ok((0, level)) };
-    let index = output.levels.iter().position(|&other| other == level).ok_or_else(|| {
-        let name = &output.variable.name;
+    let Some(offer) = offer else { return Ok((0, level)) };
+    let index = offer.levels.iter().position(|&other| other == level).ok_or_else(|| {
+        let name = &offer.variable.name;
         Violation::new("level", format!("{} is not a level of {name}; available: {}", quoted(text), levels()))
     })?;
     Ok((index, level))
@@ -127,7 +128,7 @@ fn find_lead(spec: &ForecastSpec, lead: LeadTime) -> Result<(usize, LeadTime), V
 }
 
 /// `0h, 6h, 12h, … 240h`.
-fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+pub fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let mut items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     if items.len() > LISTED {
         let last = items.split_off(LISTED).pop().unwrap_or_default();

@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use super::catalog::Forecast;
 use super::error::{Error, Violation};
+use super::fields;
 use super::select::Column;
 use crate::atmos::{Axes, Grid};
 use crate::tile::{Columns, Footprint};
@@ -64,21 +65,18 @@ pub async fn series(
             let (row, col) = search(grid, nearest).await?.ok_or_else(outside)?;
             let (latitude, longitude) = grid.place(row, col);
             let place = Place { latitude, longitude };
-            let values = read(forecast, column, row..row + 1, Columns { start: col, count: 1 }).await?;
-            Ok(Series { place, values: values.into_iter().flatten().collect() })
+            let inputs = fields::series(forecast, column, row..row + 1, col..col + 1).await?;
+            Ok(Series { place, values: column.recipe.quantity.combine(inputs) })
         }
         Interpolation::Bilinear => {
             let around = move |grid: &Grid| Footprint::of_point(grid, place.latitude, place.longitude);
             let footprint = search(grid, around).await?.ok_or_else(outside)?;
             let (rows, columns) = (footprint.rows(), footprint.columns());
-            let shape = (rows.len(), columns.count);
-            let mut values = Vec::new();
-            for window in read(forecast, column, rows, columns).await? {
-                let window =
-                    Array2::from_shape_vec(shape, window).map_err(|error| Error::Internal(error.to_string()))?;
-                values.extend(footprint.sample(&window));
-            }
-            Ok(Series { place, values })
+            let sampled = read(forecast, column, rows, columns)
+                .await?
+                .into_iter()
+                .map(|windows| windows.iter().flat_map(|window| footprint.sample(window)).collect::<Vec<f32>>());
+            Ok(Series { place, values: column.recipe.quantity.combine(sampled.collect()) })
         }
     }
 }
@@ -96,26 +94,25 @@ async fn search<T: Send + 'static>(
     found.map_err(|error| Error::Internal(error.to_string()))
 }
 
-/// Per lead time the window's values, row by row. At most two by two points, so that reading column by column, which the
+/// Per input and lead time the window's values. At most two by two points, so that reading column by column, which the
 /// date line may separate, costs little.
 async fn read(
     forecast: &Forecast,
     column: &Column,
     rows: std::ops::Range<usize>,
     columns: Columns,
-) -> Result<Vec<Vec<f32>>, Error> {
-    let reader = &forecast.reader;
+) -> Result<Vec<Vec<Array2<f32>>>, Error> {
     let leads = forecast.manifest().steps_complete;
-    let mut windows = vec![vec![f32::NAN; rows.len() * columns.count]; leads];
-    if leads == 0 {
-        return Ok(windows);
-    }
-    let width = reader.spec().grid.shape().1;
+    let window = Array2::from_elem((rows.len(), columns.count), f32::NAN);
+    let mut windows = vec![vec![window; leads]; column.recipe.inputs.len()];
+    let width = forecast.reader.spec().grid.shape().1;
     for (offset, index) in columns.indices(width).enumerate() {
-        let values = reader.series(&column.variable.name, column.level, rows.clone(), index..index + 1).await?;
-        for (window, values) in windows.iter_mut().zip(values.chunks_exact(rows.len())) {
-            for (row, &value) in values.iter().enumerate() {
-                window[row * columns.count + offset] = value;
+        let inputs = fields::series(forecast, column, rows.clone(), index..index + 1).await?;
+        for (windows, values) in windows.iter_mut().zip(inputs) {
+            for (window, values) in windows.iter_mut().zip(values.chunks_exact(rows.len())) {
+                for (row, &value) in values.iter().enumerate() {
+                    window[[row, offset]] = value;
+                }
             }
         }
     }

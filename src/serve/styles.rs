@@ -6,15 +6,17 @@ use moka::future::Cache;
 
 use super::catalog::Forecast;
 use super::error::Error;
+use super::fields;
 use super::select::Column;
-use crate::store::{ForecastPath, StoreError};
+use crate::atmos::Level;
+use crate::store::ForecastPath;
 use crate::tile::Style;
 
 /// Styles are small.
 const KEPT: u64 = 4096;
 
-/// Forecast, output, level, checksum of the step that the range is from.
-type StyleKey = (ForecastPath, usize, usize, u32);
+/// Forecast, variable, level, checksum of the step that the range is from.
+type StyleKey = (ForecastPath, Arc<str>, Level, u32);
 
 pub struct Styles {
     cache: Cache<StyleKey, Arc<Style>>,
@@ -34,13 +36,12 @@ impl Styles {
         let Some(step) = first else {
             return Ok(Arc::new(Style::from_values(&column.variable, column.level, &[])));
         };
-        let key = (forecast.path.clone(), column.output, column.level_index, step.crc32c);
+        let key = (forecast.path.clone(), column.variable.name.clone(), column.level, step.crc32c);
         let read = async {
-            let lead = forecast.reader.spec().lead_times[0];
-            let field = forecast.reader.field(&column.variable.name, column.level, lead).await?;
-            let values: Vec<f32> = field.into_iter().collect();
-            Ok::<_, StoreError>(Arc::new(Style::from_values(&column.variable, column.level, &values)))
+            let height = forecast.reader.spec().grid.shape().0;
+            let values = fields::rows(forecast, column, 0, 0..height).await?.into_iter().collect::<Vec<f32>>();
+            Ok::<_, Error>(Arc::new(Style::from_values(&column.variable, column.level, &values)))
         };
-        self.cache.try_get_with(key, read).await.map_err(Error::Store)
+        self.cache.try_get_with(key, read).await.map_err(|error| (*error).clone())
     }
 }

@@ -10,6 +10,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::mercator::{TILE_SIZE, TileId};
+use super::raster::Raster;
 use crate::atmos::{Between, Grid};
 
 /// Blend of two neighbours along one axis, as offsets into the window; `None` outside the grid.
@@ -59,9 +60,29 @@ type PointBlend = ((usize, usize, f32), (usize, usize, f32));
 impl Footprint {
     /// For the pixels of a tile; `None` where no pixel touches the grid.
     pub fn of_tile(grid: &Grid, tile: TileId) -> Option<Self> {
-        let latitudes: Vec<f64> = (0..TILE_SIZE).map(|row| tile.latitude(row)).collect();
-        let longitudes: Vec<f64> = (0..TILE_SIZE).map(|column| tile.longitude(column)).collect();
-        Self::of_axes(grid, &latitudes, &longitudes)
+        Self::of_raster(grid, &tile.raster(TILE_SIZE))
+    }
+
+    /// For the pixels of a picture; `None` where no pixel touches the grid.
+    pub fn of_raster(grid: &Grid, raster: &Raster) -> Option<Self> {
+        Self::of_axes(grid, &raster.latitudes, &raster.longitudes)
+    }
+
+    /// The same pixels, each with the value of its nearest neighbour in rows and columns.
+    pub fn nearest(mut self) -> Self {
+        let nearest = |(low, high, weight): (usize, usize, f32)| {
+            let only = if weight < 0.5 { low } else { high };
+            (only, only, 0.0)
+        };
+        match &mut self.blends {
+            Blends::Lines { rows, columns } => {
+                rows.iter_mut().chain(columns).for_each(|blend| *blend = blend.map(nearest));
+            }
+            Blends::Points(points) => {
+                points.iter_mut().for_each(|point| *point = point.map(|(row, column)| (nearest(row), nearest(column))))
+            }
+        }
+        self
     }
 
     /// For one point; `None` outside the grid.

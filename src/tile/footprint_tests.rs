@@ -57,9 +57,10 @@ fn linear_in_latitude_and_periodic_in_longitude_is_reproduced_at_every_pixel() {
         for tile in tiles() {
             let footprint = Footprint::of_tile(&grid, tile).unwrap();
             let samples = footprint.sample(&window(&field, &footprint));
+            let Raster { latitudes, longitudes } = tile.raster(TILE_SIZE);
             for row in 0..TILE_SIZE {
                 for column in 0..TILE_SIZE {
-                    let expected = truth(tile.latitude(row), tile.longitude(column)) as f32;
+                    let expected = truth(latitudes[row], longitudes[column]) as f32;
                     let found = samples[row * TILE_SIZE + column];
                     assert!((found - expected).abs() < 1e-3, "{grid} {tile:?} {row},{column}: {found} {expected}");
                 }
@@ -182,8 +183,9 @@ fn a_plane_of_a_projection_is_a_plane_on_the_tile() {
             let tile = TileId::new(tile.0, tile.1, tile.2).unwrap();
             let footprint = Footprint::of_tile(&grid, tile).unwrap();
             let samples = footprint.sample(&window(&field, &footprint));
+            let raster = tile.raster(TILE_SIZE);
             for (i, &sample) in samples.iter().enumerate() {
-                let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
+                let (latitude, longitude) = (raster.latitudes[i / TILE_SIZE], raster.longitudes[i % TILE_SIZE]);
                 match grid.between(latitude, longitude) {
                     Some(_) => {
                         inside += 1;
@@ -211,12 +213,102 @@ fn points_colour_their_cells_and_nothing_else() {
     let field = field(&points, |latitude, longitude| latitude + 10.0 * longitude);
     let tile = TileId::new(6, 33, 20).unwrap();
     let footprint = Footprint::of_tile(&points, tile).unwrap();
+    let raster = tile.raster(TILE_SIZE);
     for (i, sample) in footprint.sample(&window(&field, &footprint)).into_iter().enumerate() {
-        let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
+        let (latitude, longitude) = (raster.latitudes[i / TILE_SIZE], raster.longitudes[i % TILE_SIZE]);
         let nearest = points.nearest(latitude, longitude).map(|(row, column)| field[[row, column]]);
         assert_eq!(nearest, Some(sample).filter(|sample| !sample.is_nan()));
         if grid.between(latitude, longitude).is_some() {
             assert!(nearest.is_some(), "no hole at {latitude} {longitude}");
         }
     }
+}
+
+/// Half of the quantum that forecasters cannot tell apart (0.01 K).
+const HALF_A_QUANTUM: f64 = 0.005;
+
+/// Equally distributed, the same in every run (Knuth's MMIX generator).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % u64::from(limit)) as u32
+    }
+
+    /// A tile of a zoom level: one in four beside the date line, one in four in the outermost row, at ±85°.
+    fn tile(&mut self, zoom: u32) -> TileId {
+        let last = (1 << zoom) - 1;
+        let (mut x, mut y) = (self.below(last + 1), self.below(last + 1));
+        match self.below(4) {
+            0 => x = if self.below(2) == 0 { 0 } else { last },
+            1 => y = if self.below(2) == 0 { 0 } else { last },
+            _ => {}
+        }
+        TileId::new(zoom, x, y).unwrap()
+    }
+}
+
+#[test]
+fn ten_thousand_random_pixels_of_a_field_linear_in_latitude_and_longitude_are_right_to_half_a_quantum() {
+    let tent = |longitude: f64| 1.0 - ((longitude.rem_euclid(360.0) - 180.0) / 90.0).abs();
+    let truth = |latitude: f64, longitude: f64| 270.0 + 0.3 * latitude + 20.0 * tent(longitude);
+    let grid = regular(90.0, -90.0, 361, 720);
+    let field = field(&grid, truth);
+    let (mut random, mut pixels) = (Random(7), 0);
+    while pixels < 10_000 {
+        let tile = random.tile(pixels % 11);
+        let footprint = Footprint::of_tile(&grid, tile).unwrap();
+        let samples = footprint.sample(&window(&field, &footprint));
+        let Raster { latitudes, longitudes } = tile.raster(TILE_SIZE);
+        for _ in 0..11 {
+            let (row, column) = (random.below(256) as usize, random.below(256) as usize);
+            let expected = truth(latitudes[row], longitudes[column]);
+            let found = f64::from(samples[row * TILE_SIZE + column]);
+            assert!((found - expected).abs() <= HALF_A_QUANTUM, "{tile:?} {row} {column}: {found} {expected}");
+            pixels += 1;
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_random_pixels_of_a_lambert_grid_across_the_date_line_are_right_to_half_a_quantum() {
+    // a cone about the date line, up to 89 °N
+    let definition = "+proj=lcc +lat_1=60 +lat_2=75 +lat_0=70 +lon_0=180 +R=6371229";
+    let projection = Projection::from_proj_string(definition).unwrap();
+    let axis = |n: i32| (0..n).map(|i| 25e3 * f64::from(i - n / 2)).collect::<Vec<f64>>();
+    let grid = Grid::projected(projection.clone(), axis(161).into_iter().rev().collect(), axis(161)).unwrap();
+    let plane = |latitude: f64, longitude: f64| {
+        projection.forward(latitude, longitude).map(|(x, y)| 270.0 + 1e-5 * (3.0 * x - 2.0 * y))
+    };
+    let field = field(&grid, |latitude, longitude| plane(latitude, longitude).unwrap());
+    let (mut random, mut pixels, mut seams) = (Random(11), 0, 0);
+    let mut zoom = 0;
+    while pixels < 10_000 {
+        zoom = (zoom + 1) % 11;
+        // where the grid is: the tile of a random place within it
+        let (longitude, latitude) =
+            (180.0 + f64::from(random.below(600)) * 0.1 - 30.0, 56.0 + f64::from(random.below(290)) * 0.1);
+        let side = f64::from(1u32 << zoom);
+        let x = ((longitude + 180.0).rem_euclid(360.0) / 360.0 * side) as u32;
+        let y = ((1.0 - latitude.to_radians().tan().asinh() / std::f64::consts::PI) / 2.0 * side) as u32;
+        let tile = TileId::new(zoom, x.min(side as u32 - 1), y.min(side as u32 - 1)).unwrap();
+        let Some(footprint) = Footprint::of_tile(&grid, tile) else { continue };
+        let samples = footprint.sample(&window(&field, &footprint));
+        let Raster { latitudes, longitudes } = tile.raster(TILE_SIZE);
+        for _ in 0..110 {
+            let (row, column) = (random.below(256) as usize, random.below(256) as usize);
+            let (latitude, longitude) = (latitudes[row], longitudes[column]);
+            let found = f64::from(samples[row * TILE_SIZE + column]);
+            if grid.between(latitude, longitude).is_none() {
+                assert!(found.is_nan());
+                continue;
+            }
+            let expected = plane(latitude, longitude).unwrap();
+            assert!((found - expected).abs() <= HALF_A_QUANTUM, "{tile:?} {row} {column}: {found} {expected}");
+            pixels += 1;
+            seams += u32::from(longitude.abs() > 178.0);
+        }
+    }
+    assert!(seams > 100, "{seams}");
 }

@@ -2,25 +2,28 @@
 
 use png::{BitDepth, ColorType, Compression, Encoder, Filter};
 
-use super::mercator::TILE_SIZE;
 use super::palette::entry;
 use super::style::Style;
 
-/// The PNG library refused; it does so only for pictures whose size does not match their data.
+/// A library refused; it does so only for pictures whose size does not match their data.
 #[derive(Debug, thiserror::Error)]
-#[error("encoding a tile failed: {0}")]
-pub struct EncodeError(#[from] png::EncodingError);
-
-/// A tile of `TILE_SIZE²` values, row-major from the north-west, as PNG.
-pub fn encode_png(samples: &[f32], style: &Style) -> Result<Vec<u8>, EncodeError> {
-    let (low, high) = (style.range.low as f32, style.range.high as f32);
-    let entries: Vec<u8> = samples.iter().map(|&value| entry(value, low, high)).collect();
-    encode(&entries, style)
+pub enum EncodeError {
+    #[error("encoding a picture as PNG failed: {0}")]
+    Png(#[from] png::EncodingError),
+    #[error("encoding a picture as WebP failed: {0}")]
+    WebP(#[from] image_webp::EncodingError),
 }
 
-/// A tile that shows nothing: it lies outside the grid.
-pub fn transparent_png(style: &Style) -> Result<Vec<u8>, EncodeError> {
-    encode(&[0; TILE_SIZE * TILE_SIZE], style)
+/// A picture of values, `width` in a row, row-major from the north-west, as PNG.
+pub fn encode_png(samples: &[f32], width: usize, style: &Style) -> Result<Vec<u8>, EncodeError> {
+    let (low, high) = (style.range.low as f32, style.range.high as f32);
+    let entries: Vec<u8> = samples.iter().map(|&value| entry(value, low, high)).collect();
+    encode(&entries, width, style)
+}
+
+/// A picture of `width` × `height` pixels that shows nothing: it lies outside the grid.
+pub fn transparent_png(width: usize, height: usize, style: &Style) -> Result<Vec<u8>, EncodeError> {
+    encode(&vec![0; width * height], width, style)
 }
 
 /// A picture of any size, four bytes a pixel, row-major from the north-west, as PNG.
@@ -35,10 +38,10 @@ pub fn encode_rgba(pixels: &[u8], (width, height): (usize, usize)) -> Result<Vec
     Ok(bytes)
 }
 
-fn encode(entries: &[u8], style: &Style) -> Result<Vec<u8>, EncodeError> {
+fn encode(entries: &[u8], width: usize, style: &Style) -> Result<Vec<u8>, EncodeError> {
     let colors = style.palette.colors();
     let mut bytes = Vec::with_capacity(entries.len() / 4);
-    let mut encoder = Encoder::new(&mut bytes, TILE_SIZE as u32, TILE_SIZE as u32);
+    let mut encoder = Encoder::new(&mut bytes, width as u32, (entries.len() / width.max(1)) as u32);
     encoder.set_color(ColorType::Indexed);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_palette(colors.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect::<Vec<u8>>());
@@ -58,6 +61,7 @@ fn encode(entries: &[u8], style: &Style) -> Result<Vec<u8>, EncodeError> {
 mod tests {
     use super::*;
     use crate::atmos::{Level, Variable, known_variable};
+    use crate::tile::TILE_SIZE;
 
     #[test]
     fn a_tile_decodes_to_the_colours_of_its_values() {
@@ -66,7 +70,7 @@ mod tests {
         let mut samples: Vec<f32> =
             (0..TILE_SIZE * TILE_SIZE).map(|i| 210.0 + 75.0 * i as f32 / (TILE_SIZE * TILE_SIZE) as f32).collect();
         samples[0] = f32::NAN;
-        let bytes = encode_png(&samples, &style).unwrap();
+        let bytes = encode_png(&samples, TILE_SIZE, &style).unwrap();
         assert!(bytes.len() < 16_384, "{} bytes", bytes.len());
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(png::Transformations::EXPAND);
@@ -79,6 +83,6 @@ mod tests {
             assert_eq!(pixel, expected);
         }
         assert_eq!(pixels[3], 0);
-        assert!(transparent_png(&style).unwrap().len() < 2_048);
+        assert!(transparent_png(TILE_SIZE, TILE_SIZE, &style).unwrap().len() < 2_048);
     }
 }

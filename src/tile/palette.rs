@@ -32,11 +32,13 @@ pub enum Palette {
     Precipitation,
     /// Transparent for clear sky to grey.
     Cloud,
+    /// Round the compass, so that 0 and 360 are one colour: north blue, east green, south yellow, west red.
+    Direction,
     /// Whatever has no convention: viridis.
     Sequential,
 }
 
-const ALL: [Palette; 9] = [
+const ALL: [Palette; 10] = [
     Palette::Temperature,
     Palette::Diverging,
     Palette::Speed,
@@ -45,6 +47,7 @@ const ALL: [Palette; 9] = [
     Palette::Humidity,
     Palette::Precipitation,
     Palette::Cloud,
+    Palette::Direction,
     Palette::Sequential,
 ];
 
@@ -62,6 +65,7 @@ impl Palette {
             Self::Humidity => &["#6b4211", "#b98a45", "#e9dcb9", "#c3e2d3", "#4ba59c", "#0c5a66", "#06304d"],
             Self::Precipitation => &["#cfe8f7", "#7fbfe8", "#3786cf", "#2a4fb0", "#6a2fa8", "#b0219a", "#f0468a"],
             Self::Cloud => &["#ffffff00", "#8b95a3e6"],
+            Self::Direction => &["#4a6fd0", "#3fa796", "#d9c84a", "#c65a6d", "#4a6fd0"],
             Self::Sequential => &["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"],
         }
     }

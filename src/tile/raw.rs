@@ -10,16 +10,16 @@
 //! | 24..28, 28..32 | f32 | lowest and highest finite value, NaN where there is none |
 //! | 32.. | f32 | the values from the north-west, rows first, in the variable's units; NaN where missing |
 
-use super::mercator::{TILE_SIZE, TileId};
+use super::mercator::TileId;
 
 pub const RAW_HEADER_LEN: usize = 32;
 
-/// A tile of `TILE_SIZE²` values, row-major from the north-west.
-pub fn encode_raw(samples: &[f32], tile: TileId) -> Vec<u8> {
+/// A tile of `size`² values, row-major from the north-west.
+pub fn encode_raw(samples: &[f32], tile: TileId, size: usize) -> Vec<u8> {
     let finite = || samples.iter().copied().filter(|value| value.is_finite());
     let low = finite().reduce(f32::min).unwrap_or(f32::NAN);
     let high = finite().reduce(f32::max).unwrap_or(f32::NAN);
-    let size = (TILE_SIZE as u16).to_le_bytes();
+    let size = (size as u16).to_le_bytes();
     let mut bytes = Vec::with_capacity(RAW_HEADER_LEN + 4 * samples.len());
     bytes.extend(b"VEJR");
     bytes.extend(1u16.to_le_bytes());
@@ -39,13 +39,14 @@ pub fn encode_raw(samples: &[f32], tile: TileId) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tile::TILE_SIZE;
 
     #[test]
     fn the_header_says_what_follows() {
         let mut samples = vec![1.5f32; TILE_SIZE * TILE_SIZE];
         samples[7] = -2.0;
         samples[8] = f32::NAN;
-        let bytes = encode_raw(&samples, TileId::new(3, 5, 2).unwrap());
+        let bytes = encode_raw(&samples, TileId::new(3, 5, 2).unwrap(), TILE_SIZE);
         assert_eq!(bytes.len(), 32 + 4 * 65_536);
         assert_eq!(&bytes[..12], b"VEJR\x01\0\x20\0\0\x01\0\x01");
         assert_eq!(&bytes[12..24], [3, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0]);

@@ -125,6 +125,19 @@ impl Style {
     }
 }
 
+/// Between lines of equal value, in the style's displayed units: what weather maps have, else a round part of the range.
+pub fn interval_of(variable: &Variable, style: &Style) -> f64 {
+    let shown = |value: f64| style.display.show(value);
+    let spread = (shown(style.range.high) - shown(style.range.low)).abs();
+    match (&*variable.standard_name, &*style.units) {
+        ("air_pressure_at_mean_sea_level" | "air_pressure_at_sea_level", "hPa") => 4.0,
+        ("geopotential" | "geopotential_height", "gpm") if spread < 1_000.0 => 30.0,
+        ("geopotential" | "geopotential_height", "gpm") if spread < 2_000.0 => 60.0,
+        ("geopotential" | "geopotential_height", "gpm") => 120.0,
+        _ => nice_step(spread / 16.0),
+    }
+}
+
 impl Convention {
     fn with_range(self, low: f64, high: f64) -> Style {
         let range = Range { low: self.display.read(low), high: self.display.read(high) };
@@ -149,6 +162,10 @@ impl Convention {
             }
             ("geopotential", "m2 s-2") => {
                 new(Palette::Height, Display::scaled(1.0 / GRAVITY), "gpm", aloft(HEIGHT_GPM, Data))
+            }
+            ("wind_from_direction", "degree") => new(Palette::Direction, Display::SAME, "°", Fixed(0.0, 360.0)),
+            ("atmosphere_layer_thickness_expressed_as_geopotential_height_difference", "m") => {
+                new(Palette::Height, Display::SAME, "gpm", Data)
             }
             ("geopotential_height", "m") => new(Palette::Height, Display::SAME, "gpm", aloft(HEIGHT_GPM, Data)),
             ("air_pressure_at_mean_sea_level" | "air_pressure_at_sea_level", "Pa") => {

@@ -11,12 +11,12 @@ use vejr::serve::Limits;
 use super::{Service, planet};
 
 /// The Python that has the clients' packages, or the reason why there is none.
-fn python() -> Result<String, String> {
+pub fn python() -> Result<String, String> {
     let program = std::env::var("VEJR_TEST_PYTHON").map_err(|_| "VEJR_TEST_PYTHON is not set".to_owned())?;
     if Path::new(&program).exists() { Ok(program) } else { Err(format!("{program} does not exist")) }
 }
 
-fn script(name: &str) -> String {
+pub fn script(name: &str) -> String {
     format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 

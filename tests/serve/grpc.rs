@@ -133,6 +133,7 @@ async fn tiles_and_series_name_their_run() {
         latitude: Some(-33.0),
         longitude: Some(151.2),
         interpolation: v1::Interpolation::Bilinear.into(),
+        units: String::new(),
     };
     let series = client.get_series(request).await.unwrap().into_inner();
     assert_eq!(series.run.unwrap().steps_total, 9);
@@ -169,6 +170,7 @@ async fn every_dimension_that_is_wrong_or_missing_is_a_field_violation() {
         latitude: Some(f64::NAN),
         longitude: Some(f64::INFINITY),
         interpolation: 0,
+        units: String::new(),
     };
     assert_eq!(fields(&client.get_series(nowhere).await.unwrap_err()), ["latitude", "longitude"]);
 

@@ -204,7 +204,7 @@ async fn what_is_missing_or_wrong_is_named_with_what_there_is() {
         (format!("/tiles/{ID}/t/500hPa/25h/0/0/0.png"), 400, "available: 0h, 6h"),
         (format!("/tiles/{ID}/t/500hPa/soon/0/0/0.png"), 400, "such as 24h"),
         (format!("/tiles/{ID}/t/500hPa/24h/1/2/0.png"), 400, "x 2 is outside 0..1"),
-        (format!("/tiles/{ID}/t/500hPa/24h/0/0/0.gif"), 400, "{y}.png or {y}.f32"),
+        (format!("/tiles/{ID}/t/500hPa/24h/0/0/0.gif"), 400, "png, webp, f32, i16"),
         (format!("/tiles/{ID}/t9/x/y/9/9/9"), 400, "variable"),
         ("/tiles/nonsense/t/500hPa/24h/0/0/0.png".to_owned(), 400, "{model}~latest"),
         ("/api/v1/forecasts/m~2001-01-01T0000Z~k".to_owned(), 404, "/api/v1/forecasts"),
@@ -362,8 +362,9 @@ async fn a_projected_forecast_is_served_like_any_other() {
         bytes[32..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect::<Vec<f32>>()
     };
     let mut inside = 0;
+    let raster = tile.raster(TILE_SIZE);
     for (i, value) in values(6, 34, 20).await.into_iter().enumerate() {
-        let (latitude, longitude) = (tile.latitude(i / TILE_SIZE), tile.longitude(i % TILE_SIZE));
+        let (latitude, longitude) = (raster.latitudes[i / TILE_SIZE], raster.longitudes[i % TILE_SIZE]);
         assert_eq!(value.is_finite(), grid.contains(latitude, longitude));
         if value.is_finite() {
             inside += 1;

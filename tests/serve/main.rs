@@ -1,8 +1,10 @@
 //! The service, whole: a real server on a free port, a made-up forecast in a real store, real clients.
 
 mod clients;
+mod edr;
 mod grpc;
 mod http;
+mod maps;
 mod planet;
 
 use std::net::SocketAddr;

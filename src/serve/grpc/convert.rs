@@ -6,6 +6,7 @@ use prost_types::{Duration, Timestamp};
 use crate::atmos::{Attribute, Axes, Grid, LeadTime, ReferenceTime, ValidTime};
 use crate::forecast::{Attempt, Awaited, AwaitedState, RunFault, RunPhase};
 use crate::serve::catalog::Forecast;
+use crate::serve::derived;
 use crate::serve::error::Violation;
 use crate::serve::names::resource_name;
 use crate::serve::runs::Known;
@@ -144,12 +145,14 @@ pub fn forecast(known: &Known, attempts: &[Attempt]) -> v1::Forecast {
 /// With what the store knows.
 fn described(bare: v1::Forecast, manifest: &Manifest) -> v1::Forecast {
     let leads = || manifest.lead_seconds.iter().map(|&seconds| duration(LeadTime::from_seconds(seconds)));
-    let variables = manifest.outputs.iter().map(|output| v1::ForecastVariable {
-        name: output.name.clone(),
-        standard_name: output.standard_name.clone(),
-        long_name: output.long_name.clone(),
-        units: output.units.clone(),
-        levels: output.levels.clone(),
+    let offers = derived::offers_of(manifest);
+    let variables = offers.iter().map(|offer| v1::ForecastVariable {
+        name: offer.variable.name.to_string(),
+        standard_name: offer.variable.standard_name.to_string(),
+        long_name: offer.variable.long_name.to_string(),
+        units: offer.variable.units.to_string(),
+        levels: offer.levels.iter().map(ToString::to_string).collect(),
+        derived: offer.is_derived(),
     });
     let provenance = manifest.provenance.iter().map(|(key, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

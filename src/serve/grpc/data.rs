@@ -9,9 +9,10 @@ use crate::serve::names::ForecastName;
 use crate::serve::select::{self, Violations};
 use crate::serve::series::{Interpolation, Place, series};
 use crate::serve::state::Shared;
-use crate::serve::tiles::{Format, render};
+use crate::serve::tiles::{Drawing, Format, render};
+use crate::serve::units::{Shown, one_unit};
 use crate::serve::v1;
-use crate::tile::{TileError, TileId};
+use crate::tile::{TILE_SIZE, TileError, TileId};
 
 pub struct Data(pub Shared);
 
@@ -19,6 +20,8 @@ fn format(format: v1::TileFormat) -> Result<Format, Violation> {
     match format {
         v1::TileFormat::Png => Ok(Format::Png),
         v1::TileFormat::F32 => Ok(Format::Raw),
+        v1::TileFormat::Webp => Ok(Format::WebP),
+        v1::TileFormat::I16 => Ok(Format::Quantised),
         v1::TileFormat::Unspecified => Err(Violation::missing("format", "TILE_FORMAT_PNG or TILE_FORMAT_F32")),
     }
 }
@@ -51,7 +54,9 @@ impl v1::data_service_server::DataService for Data {
         let place = tile.zip(format);
         let selection = select::field(&forecast, &request.variable, &request.level, lead, violations)?;
         let (tile, format) = place.ok_or_else(|| Error::Internal("a tile without a place".to_owned()))?;
-        let data = render(&self.0, &forecast, &selection, tile, format).await?;
+        let shown = Shown::stored(&selection.column.variable);
+        let drawing = Drawing { tile, format, size: TILE_SIZE, nearest: false, shown };
+        let data = render(&self.0, &forecast, &selection, drawing).await?;
         Ok(Response::new(v1::GetTileResponse {
             run: Some(convert::run_of(&forecast)),
             valid_time: Some(convert::timestamp(selection.valid_time)),
@@ -84,7 +89,9 @@ impl v1::data_service_server::DataService for Data {
         let latitude = violations.take(latitude.and_then(Place::latitude));
         let longitude = request.longitude.ok_or_else(|| Violation::missing("longitude", "degrees east"));
         let longitude = violations.take(longitude.and_then(Place::longitude));
-        let (column, (latitude, longitude)) = violations.finish(column.zip(latitude.zip(longitude)))?;
+        let shown = column.as_ref().and_then(|column| violations.take(one_unit(&column.variable, &request.units)));
+        let (column, ((latitude, longitude), shown)) =
+            violations.finish(column.zip(latitude.zip(longitude).zip(shown)))?;
         let interpolation = match request.interpolation() {
             v1::Interpolation::Bilinear => Interpolation::Bilinear,
             v1::Interpolation::Nearest | v1::Interpolation::Unspecified => Interpolation::Nearest,
@@ -95,7 +102,7 @@ impl v1::data_service_server::DataService for Data {
             forecast.reader.published_leads().iter().zip(series.values).map(|(&lead, value)| v1::SeriesValue {
                 lead_time: Some(convert::duration(lead)),
                 valid_time: Some(convert::timestamp(reference + lead)),
-                value: Some(value).filter(|value| !value.is_nan()),
+                value: Some(shown.show(value)).filter(|value| !value.is_nan()),
             });
         let interpolation = match interpolation {
             Interpolation::Nearest => v1::Interpolation::Nearest,
@@ -103,7 +110,7 @@ impl v1::data_service_server::DataService for Data {
         };
         Ok(Response::new(v1::GetSeriesResponse {
             run: Some(convert::run_of(&forecast)),
-            units: column.variable.units.to_string(),
+            units: shown.units.clone(),
             latitude: series.place.latitude,
             longitude: series.place.longitude,
             interpolation: interpolation.into(),

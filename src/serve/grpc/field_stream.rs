@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::convert;
 use crate::serve::catalog::Forecast;
-use crate::serve::error::Error;
+use crate::serve::fields;
 use crate::serve::select::Selection;
 use crate::serve::v1;
 use crate::serve::v1::get_field_response::Part;
@@ -82,10 +82,9 @@ async fn send_field(forecast: &Forecast, selection: &Selection, output: &Output)
         .await?;
     let mut offset = 0;
     for band in bands(rows) {
-        let read = forecast.reader.window(&column.variable.name, column.level, selection.lead, band, 0..columns);
-        let values = match read.await {
+        let values = match fields::rows(forecast, column, selection.step, band).await {
             Ok(values) => values,
-            Err(error) => return output.send(Err(Error::from(error).into())).await,
+            Err(error) => return output.send(Err(error.into())).await,
         };
         let bytes: Bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into();
         let mut rest = bytes;

@@ -14,6 +14,7 @@ use crate::serve::names::{ForecastName, id, quoted};
 use crate::serve::select::{self, Violations};
 use crate::serve::series::{Interpolation, Place};
 use crate::serve::state::Shared;
+use crate::serve::units::one_unit;
 
 /// Most forecasts in one answer.
 const LIST_LIMIT: usize = 200;
@@ -43,35 +44,37 @@ pub async fn forecast(State(state): State<Shared>, parts: PathParts<String>) -> 
     Ok(now(Detail::new(&forecast)))
 }
 
-/// `?variable=&level=&lat=&lon=[&interpolation=nearest|bilinear]`: nearest where it is not said; the answer names it.
+/// `?variable=&level=&lat=&lon=[&interpolation=nearest|bilinear][&units=]`: nearest where it is not said; the answer names it.
 pub async fn series(
     State(state): State<Shared>,
     parts: PathParts<String>,
     query: QueryPairs,
 ) -> Result<Response, Error> {
-    let parameters = Parameters::read(query, &["variable", "level", "lat", "lon", "interpolation"])?;
+    let parameters = Parameters::read(query, &["variable", "level", "lat", "lon", "interpolation", "units"])?;
     let forecast = state.catalog.open(&ForecastName::from_id(&path(parts)?)?).await?;
     let mut violations = Violations::default();
     let column = select::column(&forecast, parameters.text("variable"), parameters.text("level"), &mut violations);
     let latitude = violations.take(parameters.number("lat", "degrees north").and_then(Place::latitude));
     let longitude = violations.take(parameters.number("lon", "degrees east").and_then(Place::longitude));
     let interpolation = violations.take(interpolation(parameters.text("interpolation")));
-    let (column, ((latitude, longitude), interpolation)) =
-        violations.finish(column.zip(latitude.zip(longitude).zip(interpolation)))?;
+    let shown =
+        column.as_ref().and_then(|column| violations.take(one_unit(&column.variable, parameters.text("units"))));
+    let (column, ((latitude, longitude), (interpolation, shown))) =
+        violations.finish(column.zip(latitude.zip(longitude).zip(interpolation.zip(shown))))?;
     let place = Place { latitude, longitude };
     let series = crate::serve::series::series(&forecast, &column, place, interpolation).await?;
     Ok(now(SeriesAnswer {
         forecast: Summary::new(&forecast.path, forecast.manifest()),
         variable: &column.variable.name,
         level: column.level.to_string(),
-        units: &column.variable.units,
+        units: &shown.units,
         latitude: series.place.latitude,
         longitude: series.place.longitude,
         interpolation: match interpolation {
             Interpolation::Nearest => "nearest",
             Interpolation::Bilinear => "bilinear",
         },
-        values: series_values(&forecast, series.values),
+        values: series_values(&forecast, series.values.into_iter().map(|value| shown.show(value)).collect()),
     }))
 }
 

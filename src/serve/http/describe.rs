@@ -70,7 +70,9 @@ struct VariableDetail<'a> {
     standard_name: &'a str,
     long_name: &'a str,
     units: &'a str,
-    levels: &'a [String],
+    levels: Vec<String>,
+    /// It follows from others, and is not stored.
+    derived: bool,
 }
 
 #[derive(Serialize)]
@@ -109,12 +111,13 @@ impl<'a> Detail<'a> {
             valid_time: (manifest.reference_time + lead).to_string(),
             published: step < manifest.steps_complete,
         });
-        let variables = manifest.outputs.iter().map(|output| VariableDetail {
-            name: &output.name,
-            standard_name: &output.standard_name,
-            long_name: &output.long_name,
-            units: &output.units,
-            levels: &output.levels,
+        let variables = forecast.offers.iter().map(|offer| VariableDetail {
+            name: &offer.variable.name,
+            standard_name: &offer.variable.standard_name,
+            long_name: &offer.variable.long_name,
+            units: &offer.variable.units,
+            levels: offer.levels.iter().map(ToString::to_string).collect(),
+            derived: offer.is_derived(),
         });
         let (rows, columns) = spec.grid.shape();
         Self {
@@ -173,11 +176,19 @@ pub fn series_values(forecast: &Forecast, values: Vec<f32>) -> Vec<SeriesValue> 
 
 /// Which run an answer without room for words is from.
 pub fn run_headers(forecast: &Forecast, selection: &Selection) -> HeaderMap {
+    let mut headers = forecast_headers(forecast);
+    if let Ok(value) = HeaderValue::try_from(selection.valid_time.to_string()) {
+        headers.insert(HeaderName::from_static("vejr-valid-time"), value);
+    }
+    headers
+}
+
+/// The same without a time.
+pub fn forecast_headers(forecast: &Forecast) -> HeaderMap {
     let manifest = forecast.manifest();
     let fields = [
         ("vejr-forecast", forecast.name()),
         ("vejr-reference-time", manifest.reference_time.to_string()),
-        ("vejr-valid-time", selection.valid_time.to_string()),
         ("vejr-steps", format!("{}/{}", manifest.steps_complete, manifest.steps_total)),
     ];
     let mut headers = HeaderMap::new();

@@ -1,12 +1,17 @@
-//! HTTP: tiles for maps, JSON for the page and for scripts, the page itself, and what operators ask.
+//! HTTP: tiles for maps, OGC API - EDR and WMS for programs, JSON for the page and for scripts, the page itself, and what operators ask.
 
 mod api;
+mod base;
 mod describe;
+mod edr;
 mod legends;
 mod ops;
 mod page;
 mod params;
+mod shapes;
 mod tiles;
+mod tilesets;
+mod wms;
 
 use axum::Router;
 use axum::extract::Request;
@@ -27,14 +32,23 @@ pub fn router(state: Shared) -> Router {
     // float tiles hardly shrink, and cost more to compress than to make
     let worth_compressing = DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
     Router::new()
-        .route("/", get(page::index))
+        .route("/", get(edr::landing))
         .route("/assets/{name}", get(page::asset))
         .route("/tiles/{forecast}/{variable}/{level}/{lead}/tile.json", get(tiles::tile_json))
         .route("/tiles/{forecast}/{variable}/{level}/{lead}/{z}/{x}/{file}", get(tiles::tile))
+        .route("/tiles/{forecast}/{variable}/{level}/{lead}", get(tilesets::list))
+        .route("/tiles/{forecast}/{variable}/{level}/{lead}/{set}", get(tilesets::tileset))
+        .route("/tiles/{forecast}/{variable}/{level}/{lead}/{set}/{z}/{row}/{file}", get(tiles::ogc_tile))
+        .route("/tileMatrixSets", get(tilesets::matrix_sets))
+        .route("/tileMatrixSets/{set}", get(tilesets::matrix_set))
+        .route("/contours/{forecast}/{variable}/{level}/{lead}", get(shapes::contour_lines))
+        .route("/winds/{forecast}/{variable}/{level}/{lead}", get(shapes::winds))
+        .route("/wms", get(wms::wms))
         .route("/legends/{forecast}/{variable}/{level}", get(legends::legend))
         .route("/api/v1/forecasts", get(api::list))
         .route("/api/v1/forecasts/{forecast}", get(api::forecast))
         .route("/api/v1/forecasts/{forecast}/series", get(api::series))
+        .merge(edr())
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
@@ -45,9 +59,22 @@ pub fn router(state: Shared) -> Router {
         .with_state(state)
 }
 
+/// OGC API - Environmental Data Retrieval.
+fn edr() -> Router<Shared> {
+    Router::new()
+        .route("/api", get(edr::api))
+        .route("/conformance", get(edr::conformance))
+        .route("/collections", get(edr::collections))
+        .route("/collections/{collection}", get(edr::collection))
+        .route("/collections/{collection}/instances", get(edr::instances))
+        .route("/collections/{collection}/instances/{instance}", get(edr::instance))
+        .route("/collections/{collection}/{query}", get(edr::of_collection))
+        .route("/collections/{collection}/instances/{instance}/{query}", get(edr::of_instance))
+}
+
 pub async fn not_found(request: Request) -> Response {
     let name = super::names::quoted(request.uri().path());
-    let hint = "there are / (the map), /api/v1/forecasts, /tiles/…, /legends/…, /healthz, /readyz and /metrics";
+    let hint = "there are / (the map), /collections, /wms, /api/v1/forecasts, /tiles/…, /legends/…, /healthz, /readyz and /metrics";
     Error::NotFound { kind: "page", name, hint }.into_response()
 }
 

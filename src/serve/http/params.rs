@@ -45,6 +45,14 @@ impl Parameters {
         if violations.is_empty() { Ok(Self(parameters)) } else { Err(Error::Invalid(violations)) }
     }
 
+    /// As they go behind a path again: empty, or with a question mark.
+    pub fn encoded(&self) -> String {
+        let mut pairs: Vec<_> = self.0.iter().collect();
+        pairs.sort();
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        if query.is_empty() { query } else { format!("?{query}") }
+    }
+
     /// The text, empty where the parameter is not given.
     pub fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)

@@ -1,0 +1,162 @@
+"""Tiles and points against xpublish-tiles and xpublish-edr: the same forecast, the same places, in one run.
+
+    pip install xpublish-tiles==0.4.3 xpublish-edr uvicorn
+    python benches/tiles.py [--leads 40] [--tiles 600] [--points 100] [--concurrency 8]
+
+A forecast of 8 variables on 0.25° is published by vejr's own writer; the peers read it with xarray. Servers remember nothing
+that they have read; what the kernel keeps of the disk, it keeps for all. Addresses are drawn with a seed: zooms 2 to 6, all
+leads. The two take turns. Printed are requests per second, times, CPU time per request and the greatest memory.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VARIABLES = ["t2m", "d2m", "u10", "v10", "msl", "sp", "tcc", "tcwv"]
+PEER = """
+import sys, warnings
+warnings.filterwarnings("ignore")
+import uvicorn, xarray, xpublish
+dataset = xarray.open_zarr(sys.argv[1], chunks=None).squeeze("reference_time", drop=True)
+dataset = dataset.assign_coords(lead_time=range(dataset.sizes["lead_time"])).drop_vars("valid_time", errors="ignore")
+plugins = {}
+try:
+    from xpublish_tiles.xpublish.tiles import TilesPlugin
+    plugins["tiles"] = TilesPlugin()
+except ImportError:
+    pass
+try:
+    from xpublish_edr import CfEdrPlugin
+    plugins["edr"] = CfEdrPlugin()
+except ImportError:
+    pass
+app = xpublish.Rest({"f": dataset}, plugins=plugins, cache_kws={"available_bytes": 1}).app
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
+"""
+
+
+def program():
+    """The benchmark's own program, built."""
+    command = ["cargo", "bench", "--bench", "tiles", "--no-run", "--message-format=json"]
+    for line in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines():
+        message = json.loads(line)
+        if message.get("target", {}).get("name") == "tiles" and message.get("executable"):
+            return message["executable"]
+    sys.exit("cargo built no benchmark")
+
+
+class Server:
+    def __init__(self, process, base):
+        self.process, self.base = process, base
+
+    def cpu(self):
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self):
+        status = open(f"/proc/{self.process.pid}/status").read()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def measure(tool, server, paths, concurrency):
+    with tempfile.NamedTemporaryFile("w", suffix=".urls") as file:
+        file.write("\n".join(server.base + path for path in paths))
+        file.flush()
+        before = server.cpu()
+        done = subprocess.run([tool, "ask", file.name, str(concurrency)], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(done.stderr[-2000:])
+        found = json.loads(done.stdout)
+        found["cpu_ms"] = (server.cpu() - before) * 1e3 / len(paths)
+        found["mib"] = server.memory()
+        return found
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--leads", type=int, default=40)
+    parser.add_argument("--tiles", type=int, default=600)
+    parser.add_argument("--points", type=int, default=100)
+    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--program", help="the built benchmark, where it is not to be built")
+    parser.add_argument("--peers", choices=["yes", "no"], default="yes")
+    options = parser.parse_args()
+    tool = options.program or program()
+    drawn = random.Random(20260101)
+    tiles, points = [], []
+    for _ in range(options.tiles):
+        zoom = drawn.randint(2, 6)
+        place = (zoom, drawn.randrange(2**zoom), drawn.randrange(2**zoom))
+        tiles.append((drawn.choice(VARIABLES), drawn.randrange(options.leads), place))
+    for _ in range(options.points):
+        points.append((drawn.uniform(0, 359), drawn.uniform(-85, 85)))
+    with tempfile.TemporaryDirectory() as folder:
+        name = subprocess.run(
+            [tool, "make", folder, str(options.leads)], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        store = f"{folder}/{name.replace('~', '/')}/forecast.zarr"
+        process = subprocess.Popen([tool, "serve", folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        ours = Server(process, process.stdout.readline().strip())
+        asked = {
+            "vejr tiles": (ours, [f"/tiles/{name}/{v}/surface/{6 * lead}h/{z}/{x}/{y}.png" for v, lead, (z, x, y) in tiles]),
+            "vejr points": (
+                ours,
+                [f"/collections/bench/position?coords=POINT({x:.3f}%20{y:.3f})&parameter-name={','.join(VARIABLES)}" for x, y in points],
+            ),
+        }
+        peer = None
+        try:
+            if options.peers == "yes":
+                port = free_port()
+                peer = subprocess.Popen([sys.executable, "-c", PEER, store, str(port)])
+                theirs = Server(peer, f"http://127.0.0.1:{port}")
+                for _ in range(240):
+                    try:
+                        urllib.request.urlopen(f"{theirs.base}/datasets")
+                        break
+                    except OSError:
+                        if peer.poll() is not None:
+                            sys.exit("the peer did not start; are xpublish-tiles and xpublish-edr installed?")
+                        time.sleep(0.25)
+                style = "style=raster/viridis&width=256&height=256&f=image/png&colorscalerange=0,100"
+                asked["xpublish-tiles"] = (
+                    theirs,
+                    [f"/datasets/f/tiles/WebMercatorQuad/{z}/{y}/{x}?variables={v}&lead_time={lead}&{style}" for v, lead, (z, x, y) in tiles],
+                )
+                asked["xpublish-edr"] = (
+                    theirs,
+                    [f"/datasets/f/edr/position?coords=POINT({x:.3f}%20{y:.3f})&parameter-name={','.join(VARIABLES)}" for x, y in points],
+                )
+            print(f"{'':16}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'MiB':>8}")
+            for what, (server, paths) in asked.items():
+                found = measure(tool, server, paths, options.concurrency)
+                print(
+                    f"{what:16}{found['per_second']:12.1f}{found['p50_ms']:10.1f}{found['p99_ms']:10.1f}"
+                    f"{found['cpu_ms']:10.2f}{found['mib']:8.0f}",
+                    flush=True,
+                )
+        finally:
+            if peer:
+                peer.terminate()
+            process.stdin.close()
+            process.wait()
+
+
+if __name__ == "__main__":
+    main()
