@@ -156,8 +156,14 @@ mod tests {
 
     #[test]
     fn points_far_apart_are_no_area() {
-        let grid = Grid::points(vec![0.0, 0.0, 50.0, 50.5], vec![0.0, 0.5, 90.0, 90.0]).unwrap();
-        let shown = Shown { title: String::new(), grid: &grid, values: &[1.0, 2.0, 3.0, 4.0], low: 1.0, high: 4.0 };
+        let (latitude, longitude): (Vec<f64>, Vec<f64>) = (0..18)
+            .map(|n| {
+                let (south, west) = if n < 9 { (0.0, 0.0) } else { (50.0, 90.0) };
+                (south + 0.5 * f64::from(n % 3), west + 0.5 * f64::from(n / 3 % 3))
+            })
+            .unzip();
+        let grid = Grid::points(latitude, longitude).unwrap();
+        let shown = Shown { title: String::new(), grid: &grid, values: &[1.0; 18], low: 1.0, high: 4.0 };
         let picture = shown.picture(100);
         assert!(picture.values.iter().any(Option::is_none));
     }

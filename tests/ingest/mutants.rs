@@ -13,10 +13,11 @@ use zip::{CompressionMethod, ZipWriter};
 use crate::real::real_file;
 use crate::*;
 
-/// No answer takes longer.
-const LONGEST: Duration = Duration::from_secs(10);
+/// No answer takes longer, on a machine that has other things to do, too: a file that does not end has the patience of the
+/// process that reads it twice, once when it is opened and once when it is read.
+const LONGEST: Duration = Duration::from_secs(20);
 /// Mutants that are looked at side by side.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 
 /// Numbers for mutations: a linear congruential generator (Knuth).
 struct Random(u64);
@@ -103,8 +104,8 @@ fn mutants_of_real_netcdf_files_get_an_answer() {
 fn mutants_of_real_grib_files_get_an_answer() {
     let edition_1 = ["cfgrib_hpa_and_pa.grib", "cfgrib_missing_values.grib"];
     let edition_2 = ["polarstereo_south.grib2", "healpix_h8.grib2"];
-    of_real(&edition_1, 50);
-    of_real(&edition_2, 50);
+    of_real(&edition_1, 25);
+    of_real(&edition_2, 25);
 }
 
 /// Names and contents of a store's objects.

@@ -99,14 +99,8 @@ pub async fn api(uri: Uri, headers: HeaderMap, query: QueryPairs) -> Answered {
     let parameters = metadata(query)?;
     let base = base(&uri, &headers);
     if wants_html(&headers, &parameters) {
-        return Ok((
-            [(
-                header::CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
-            )],
-            Html(openapi::page(&openapi::document(&base))),
-        )
-            .into_response());
+        let page = Html(openapi::page(&openapi::document(&base)));
+        return Ok(([(header::CONTENT_SECURITY_POLICY, openapi::policy())], page).into_response());
     }
     let mut response = document(openapi::document(&base));
     let kind = HeaderValue::from_static("application/vnd.oai.openapi+json;version=3.0");

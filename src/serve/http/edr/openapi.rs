@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::request::{Format, Kind};
 
@@ -122,14 +125,21 @@ fn query_parameters(kind: Kind) -> Vec<Value> {
     parameters
 }
 
-/// Needs nothing from anywhere.
-pub fn page(document: &Value) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>vejr: the interface</title><style>\
+const STYLE: &str = "\
          body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
          code{font-size:.95em}h2{font-size:1.05rem;margin-top:2rem}td{padding:.1rem 1rem .1rem 0;vertical-align:top}\
-         @media(prefers-color-scheme:dark){body{background:#14171c;color:#e4e7eb}a{color:#8ab4f8}}</style></head><body>\
-         <h1>The interface</h1>",
+         @media(prefers-color-scheme:dark){body{background:#14171c;color:#e4e7eb}a{color:#8ab4f8}}";
+
+/// What the page may load: its own style, and nothing else.
+pub fn policy() -> String {
+    format!("default-src 'none'; style-src 'sha256-{}'", STANDARD.encode(Sha256::digest(STYLE)))
+}
+
+/// Needs nothing from anywhere.
+pub fn page(document: &Value) -> String {
+    let mut page = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>vejr: the interface</title><style>{STYLE}</style>\
+         </head><body><h1>The interface</h1>"
     );
     let info = document["info"]["description"].as_str().unwrap_or_default();
     // writing to a string does not fail
