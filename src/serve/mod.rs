@@ -32,6 +32,7 @@ mod server;
 mod state;
 mod styles;
 mod tiles;
+mod watch;
 
 /// The messages and services of `proto/vejr/v1`.
 pub mod v1 {

@@ -3,6 +3,7 @@
 mod clients;
 mod grpc;
 mod http;
+mod page;
 mod planet;
 
 use std::net::SocketAddr;

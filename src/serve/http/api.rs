@@ -19,7 +19,7 @@ use crate::serve::state::Shared;
 const LIST_LIMIT: usize = 200;
 
 /// Runs go on: an answer is true when it is given.
-fn now(body: impl Serialize) -> Response {
+pub(super) fn now(body: impl Serialize) -> Response {
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))], Json(body)).into_response()
 }
 
