@@ -217,7 +217,8 @@ export class App {
   setCoasts(wanted: boolean) {
     this.coasts = wanted;
     for (const { pane, forecast } of this.views) {
-      if (forecast) attempt(pane.outlines(wanted && isEarth(forecast)));
+      if (!forecast) continue;
+      attempt(pane.outlines(wanted && isEarth(forecast), !forecast.grid.global_in_longitude));
     }
     this.remember();
   }

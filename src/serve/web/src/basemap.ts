@@ -52,7 +52,10 @@ function graticule(): GeoJSON.FeatureCollection {
   return { type: "FeatureCollection", features };
 }
 
-/** The map without data. Data go below the layer `graticule`. */
+const hidden = { visibility: "none" } as const;
+
+/** The map without data, which go below the layer `graticule`. Lines are hidden at first: each kind is a program to
+ * compile, and the first field must not wait for that. */
 export function style(theme: Theme): StyleSpecification {
   const { ground, land, line, pale } = COLORS[theme];
   const source = (data: GeoJSON.GeoJSON, tolerance = 0.375) => ({
@@ -66,11 +69,18 @@ export function style(theme: Theme): StyleSpecification {
     sources: { land: source(empty), coast: source(empty), borders: source(empty), graticule: source(graticule(), 0) },
     layers: [
       { id: "ground", type: "background", paint: { "background-color": ground } },
-      { id: "land", type: "fill", source: "land", paint: { "fill-color": land, "fill-antialias": false } },
+      {
+        id: "land",
+        type: "fill",
+        source: "land",
+        layout: hidden,
+        paint: { "fill-color": land, "fill-antialias": false },
+      },
       {
         id: "graticule",
         type: "line",
         source: "graticule",
+        layout: hidden,
         filter: ["<=", ["get", "from"], ["step", ["zoom"], 0, 2.5, 1, 4.5, 2, 6, 3]],
         paint: { "line-color": line, "line-opacity": ["case", ["get", "main"], 0.5, 0.22], "line-width": 0.7 },
       },
@@ -78,6 +88,7 @@ export function style(theme: Theme): StyleSpecification {
         id: "coast-edge",
         type: "line",
         source: "coast",
+        layout: hidden,
         paint: {
           "line-color": pale,
           "line-opacity": 0.45,
@@ -88,7 +99,7 @@ export function style(theme: Theme): StyleSpecification {
         id: "coast",
         type: "line",
         source: "coast",
-        layout: { "line-join": "round" },
+        layout: { ...hidden, "line-join": "round" },
         paint: {
           "line-color": line,
           "line-opacity": 0.85,
@@ -99,6 +110,7 @@ export function style(theme: Theme): StyleSpecification {
         id: "borders",
         type: "line",
         source: "borders",
+        layout: hidden,
         paint: { "line-color": line, "line-opacity": 0.45, "line-width": 0.8, "line-dasharray": [3, 2] },
       },
     ],
@@ -165,11 +177,14 @@ export class Outlining {
     map.on("zoomend", () => this.refresh());
   }
 
-  show(wanted: boolean) {
+  /** `ground`: whether land is seen, beside the data of a region. */
+  show(wanted: boolean, ground: boolean) {
     this.wanted = wanted;
-    for (const layer of ["land", "coast-edge", "coast", "borders"]) {
-      this.map.setLayoutProperty(layer, "visibility", wanted ? "visible" : "none");
-    }
+    const show = (layer: string, is: boolean) =>
+      this.map.setLayoutProperty(layer, "visibility", is ? "visible" : "none");
+    show("graticule", true);
+    show("land", wanted && ground);
+    for (const layer of ["coast-edge", "coast", "borders"]) show(layer, wanted);
     this.refresh();
   }
 

@@ -46,6 +46,9 @@ export class Pane {
   private readonly outlining: Outlining;
   /** There when the map takes layers. */
   private readonly overlays: Promise<Overlays>;
+  /** When the first field is seen, or there is none. */
+  private readonly first: Promise<void>;
+  private drawn: () => void = () => {};
   private frame: Frame | null = null;
   /** What was asked for last and is on the way. */
   private pending: { key: string; promise: Promise<void> } | null = null;
@@ -79,6 +82,9 @@ export class Pane {
     this.outlining = new Outlining(this.map, (error) => this.onfailure(error));
     this.overlays = new Promise((resolve) => {
       this.map.once("style.load", () => resolve(new Overlays(this.map)));
+    });
+    this.first = new Promise((resolve) => {
+      this.drawn = resolve;
     });
     this.map.on("moveend", () => this.refreshOverlays().catch((error) => this.onfailure(error)));
     this.map.on("error", ({ error }) => {
@@ -119,6 +125,7 @@ export class Pane {
     field();
     overlays.show(values);
     this.frame = frame;
+    this.drawn();
   }
 
   /** Fetches what a frame will need, when there is time. */
@@ -147,6 +154,7 @@ export class Pane {
     this.slotKey = "";
     for (const slot of ["field-0", "field-1"]) this.remove(slot);
     overlays.clear();
+    this.drawn();
   }
 
   private remove(id: string) {
@@ -260,9 +268,10 @@ export class Pane {
     this.marker = new Marker({ element }).setLngLat([place.lon, place.lat]).addTo(this.map);
   }
 
-  async outlines(wanted: boolean) {
-    await this.overlays;
-    this.outlining.show(wanted);
+  async outlines(wanted: boolean, ground: boolean) {
+    // the first field must not wait for lines
+    await this.first;
+    this.outlining.show(wanted, ground);
   }
 
   async theme(theme: Theme) {
