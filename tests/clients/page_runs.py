@@ -11,6 +11,8 @@ from page import AT_DESK, AT_PHONE, DESK, METEOGRAM, PHONE, SHOWN, changed, chec
 def ask(page, lead_time):
     check(page, "open-runs")
     page.until("!document.querySelector('#request').hidden")
+    # the sample's path names no times, so that one must be given
+    page.run("document.querySelector('#request [name=reference_time]').value = '2001-01-01T00:00Z'")
     page.run(f"document.querySelector('#request [name=lead_time]').value = '{lead_time}'")
     page.run("document.querySelector('#request button[type=submit]').click()")
 
@@ -30,6 +32,7 @@ def at_a_desk(page, url, folder):
     # what cannot be is said, and nothing is begun
     ask(page, "7h")
     page.until(f"{text('#request-answer')}.includes('no multiple of the model')")
+    assert len(page.errors) == 1 and "400" in page.errors.pop(), "the browser notes that it was refused"
     page.run("document.querySelector('#request [name=lead_time]').value = '15d'")
     page.run("document.querySelector('#request button[type=submit]').click()")
     page.until(f"{text('#request-answer')}.startsWith('Asked for')")
