@@ -42,6 +42,7 @@ export class Follower {
     const isNew = (run: api.Run) => steps_complete > run.steps_complete || (api.over(state) && state !== run.state);
     if (!shown().some(({ forecast }) => forecast && isNew(forecast))) return;
     const newer = await api.forecast(id);
+    app.runs = app.runs.with(newer);
     for (const view of shown()) {
       const old = view.forecast;
       if (!old || newer.steps_complete < old.steps_complete) continue;

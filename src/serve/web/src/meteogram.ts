@@ -86,7 +86,7 @@ export class Meteogram {
 
   private head({ forecast, place }: Subject) {
     find("h2", this.root).textContent = format.place(place);
-    find(".of", this.root).textContent = `${modelTitle(forecast)} · run ${runTime(forecast)}`;
+    find(".of", this.root).textContent = `Run ${runTime(forecast)} · ${modelTitle(forecast)}`;
   }
 
   close() {

@@ -8,6 +8,11 @@ export const LATEST = "~latest";
 export class RunList {
   constructor(readonly all: Run[] = []) {}
 
+  /** The same with what is known now of one of them. */
+  with(newer: Run): RunList {
+    return new RunList(this.all.map((run) => (run.id === newer.id ? newer : run)));
+  }
+
   ofModel(model: string): Run[] {
     return this.all.filter((run) => run.model === model);
   }

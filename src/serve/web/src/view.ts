@@ -13,6 +13,10 @@ import type { Theme } from "./theme.ts";
 import { stepAt } from "./timeline.ts";
 import { fieldTitle, runTime, variableOf } from "./titles.ts";
 
+/** What a run is shown with first: temperature, where it has that. */
+const usual = ({ variables }: Forecast) =>
+  variables.find(({ standard_name }) => standard_name === "air_temperature") ?? variables[0]!;
+
 export class View {
   readonly pane: Pane;
   forecast: Forecast | null = null;
@@ -37,7 +41,7 @@ export class View {
     const { forecast } = this;
     if (!forecast) return;
     const known = (name: string | undefined) => (name ? variableOf(forecast, name) : undefined);
-    const variable = known(wanted.variable) ?? known(this.choice.variable) ?? forecast.variables[0]!;
+    const variable = known(wanted.variable) ?? known(this.choice.variable) ?? usual(forecast);
     const level = [wanted.level, this.choice.level, "500hPa"].find((one) => one && variable.levels.includes(one));
     this.choice = {
       forecast: wanted.forecast ?? this.choice.forecast,
