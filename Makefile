@@ -2,7 +2,7 @@
 # make test   everything that must hold before a change lands
 SHELL := /bin/bash
 CARGO ?= cargo
-# cmake may come from a folder of our own, see deploy/build-tools.sh
+# cmake and node may come from a folder of our own, see deploy/build-tools.sh
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .PHONY: demo build test bench skill clean build-tools test-tools grib-tools

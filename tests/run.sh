@@ -10,6 +10,9 @@ source .tools/grib/env
 echo "== format";        cargo fmt --check
 echo "== lints";         cargo clippy --release --locked --all-targets --quiet --features grib -- -D warnings
                          cargo clippy --release --locked --lib --quiet -- -D warnings
+echo "== map page";      (cd src/serve/web; export PATH="$PWD/../../../.tools/bin:$PATH"
+                         [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-progress --loglevel=error
+                         npm run --silent check && npm test --silent)
 echo "== documentation"; RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --no-deps --quiet --features grib
 echo "== tests"
 log=$(mktemp)

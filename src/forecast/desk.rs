@@ -119,6 +119,17 @@ impl Desk {
         self.arrivals.get(&asked.model).map(drop).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))
     }
 
+    /// Why no forecast of a model can be asked for, if none can.
+    pub fn refuses(&self, model: &str) -> Option<RequestError> {
+        let known = self.packages.contains_key(model) && self.arrivals.contains_key(model);
+        (!known).then(|| RequestError::NoInputs(model.to_owned()))
+    }
+
+    /// How far a forecast may go.
+    pub fn max_lead_time(&self) -> LeadTime {
+        self.limits.lead_time
+    }
+
     /// Takes a request, or says why not. When this returns, the run is on the disk. Whether it was there before stands
     /// beside it.
     pub async fn request(&self, asked: &Asked) -> Result<(RunRecord, bool), RequestError> {

@@ -13,7 +13,7 @@ use super::{ForecastError, Rollout, RunIdentity, RunKey, check_plausible};
 use crate::atmos::{Field, Grid, LeadTime, ReferenceTime, ValidTime};
 use crate::device::{device_name, peak_resident_bytes};
 use crate::location::Location;
-use crate::model::{ChannelLayout, ModelPackage, State, StateError};
+use crate::model::{ChannelLayout, ModelPackage, Planet, State, StateError};
 use crate::store::{Encoding, Fence, ForecastPath, ForecastSpec, ForecastWriter, Output, RunState};
 
 /// More steps than any forecast has: ten years of 6-hour steps.
@@ -373,7 +373,7 @@ fn specify(
         Output { variable, levels, precision, range: (low, high) }
     });
     let model = &package.manifest().model;
-    let provenance = Map::from_iter(
+    let mut provenance = Map::from_iter(
         [
             ("model", json!(model.name)),
             ("model_version", json!(model.version)),
@@ -389,6 +389,9 @@ fn specify(
         ]
         .map(|(key, value)| (key.to_owned(), value)),
     );
+    if model.planet != Planet::Earth {
+        provenance.insert("planet".to_owned(), json!(model.planet));
+    }
     ForecastSpec {
         run_key: identity.key().to_string(),
         model: model.name.clone(),

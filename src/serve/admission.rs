@@ -44,7 +44,7 @@ pub async fn admit(Extract(door): Extract<Door>, request: Request, next: Next) -
     let room = match route {
         "probe" | "grpc.health" => None,
         // who watches does so for hours, and must keep nobody else out
-        "WatchForecast" => Some((&door.watchers, limits.watchers)),
+        "WatchForecast" | "events" => Some((&door.watchers, limits.watchers)),
         _ => Some((&door.places, limits.requests)),
     };
     let place = match room.map(|(places, limit)| (places.clone().try_acquire_owned(), limit)) {
@@ -115,6 +115,7 @@ fn route(path: &str) -> &'static str {
         _ if path.starts_with("/tiles/") => "tiles",
         _ if path.starts_with("/legends/") => "legends",
         _ if path.starts_with("/api/") && path.ends_with("/series") => "series",
+        _ if path.starts_with("/api/") && path.ends_with("/events") => "events",
         _ if path.starts_with("/api/") => "api",
         "/api" | "/conformance" | "/collections" => "edr",
         "/wms" => "wms",

@@ -144,6 +144,12 @@ impl Error {
         }
     }
 
+    /// The same for an answer that has begun and has no status any more.
+    pub fn told(&self) -> String {
+        self.log();
+        self.message()
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { .. } => Some(RETRY_BUSY),

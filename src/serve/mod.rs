@@ -35,6 +35,7 @@ mod state;
 mod styles;
 mod tiles;
 mod units;
+mod watch;
 
 /// The messages and services of `proto/vejr/v1`.
 pub mod v1 {

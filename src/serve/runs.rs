@@ -12,7 +12,7 @@ use super::error::{Error, Violation};
 use super::names::{ForecastName, resource_name};
 use super::state::State;
 use crate::atmos::ReferenceTime;
-use crate::forecast::{ArrivalsError, Attempt, LedgerError, RequestError, RunFilter, RunPhase, RunRecord};
+use crate::forecast::{ArrivalsError, Asked, Attempt, Desk, LedgerError, RequestError, RunFilter, RunPhase, RunRecord};
 use crate::store::{ForecastPath, Manifest, RunState, StoreError};
 
 /// How old what is told of a run may be; watchers of one run share one look.
@@ -105,6 +105,41 @@ impl State {
             });
         }
         Ok(Known { path, manifest, record })
+    }
+
+    pub fn desk(&self) -> Result<&Desk, Error> {
+        self.desk.as_deref().ok_or_else(|| {
+            Error::NoRequests("no forecasts can be asked for here: the server's configuration has no [runs]".to_owned())
+        })
+    }
+
+    /// Takes a request; and whether the run was there before.
+    pub async fn request(&self, asked: &Asked) -> Result<(Known, bool), Error> {
+        let (record, joined) = self.desk()?.request(asked).await?;
+        tracing::info!(run = %record.path, client = %asked.client, joined, "asked for");
+        Ok((self.with(record).await?, joined))
+    }
+
+    /// Ends a run that was asked for here; what it has published stays.
+    pub async fn cancel(&self, field: &'static str, name: ForecastName) -> Result<Known, Error> {
+        let desk = self.desk()?;
+        let ForecastName::Exact(path) = name else {
+            return Err(Violation::new(field, "must name one run: which one is the latest changes").into());
+        };
+        if self.record(&path).await?.is_none() {
+            // what was made by `vejr forecast` is nobody's to cancel
+            self.known(&ForecastName::Exact(path)).await?;
+            let problem = "this forecast was not asked for here, and cannot be cancelled here";
+            return Err(Error::NoRequests(problem.to_owned()));
+        }
+        self.with(desk.ledger.cancel(&path.run_key, "cancelled by a client").await?).await
+    }
+
+    /// What the store has of a run, with what the ledger just said of it.
+    async fn with(&self, record: RunRecord) -> Result<Known, Error> {
+        self.forget(&record.path).await;
+        let known = self.known(&ForecastName::Exact(record.path.clone())).await?;
+        Ok(Known { record: Some(record), ..known })
     }
 
     pub async fn attempts(&self, known: &Known) -> Result<Vec<Attempt>, Error> {

@@ -4,12 +4,15 @@ import base64
 import json
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 import time
+import zlib
 
+# WebGL by software: the same pictures on every machine
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-default-apps", "--hide-scrollbars", "--remote-debugging-pipe",
 ]
 
@@ -122,6 +125,13 @@ class Browser:
         with open(path, "wb") as file:
             file.write(base64.b64decode(data))
 
+    def picture(self, x, y, width, height):
+        """What a part of the page looks like: a set of colours, and all of them in order. Drawn by WebGL or not."""
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": 0.25}
+        data = self.call("Page.captureScreenshot", format="png", clip=clip)["data"]
+        pixels = decoded(base64.b64decode(data))
+        return set(pixels), b"".join(pixels)
+
     def close(self):
         self.process.terminate()
         try:
@@ -130,3 +140,46 @@ class Browser:
             self.process.kill()
             self.process.wait()
         shutil.rmtree(self.profile, ignore_errors=True)
+
+
+def decoded(png):
+    """The pixels of an eight-bit picture (PNG), row by row."""
+    at, data, header = 8, b"", None
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at : at + 8])
+        body = png[at + 8 : at + 8 + length]
+        if kind == b"IHDR":
+            header = struct.unpack(">IIBBBBB", body)
+        elif kind == b"IDAT":
+            data += body
+        at += 12 + length
+    width, height, depth, color = header[:4]
+    size = {2: 3, 6: 4}[color]
+    assert depth == 8 and header[6] == 0, header
+    data, stride = zlib.decompress(data), width * size
+    above, pixels = bytearray(stride), []
+    for row in range(height):
+        start = row * (stride + 1)
+        line = bytearray(data[start + 1 : start + 1 + stride])
+        unfilter(data[start], line, above, size)
+        pixels += [bytes(line[i : i + 3]) for i in range(0, stride, size)]
+        above = line
+    return pixels
+
+
+def unfilter(kind, line, above, size):
+    """A row of a PNG as it was before it was filtered, https://www.w3.org/TR/png-3/#9Filters."""
+    for i in range(len(line)):
+        left, up = (line[i - size] if i >= size else 0), above[i]
+        corner = above[i - size] if i >= size else 0
+        if kind == 1:
+            line[i] = (line[i] + left) & 255
+        elif kind == 2:
+            line[i] = (line[i] + up) & 255
+        elif kind == 3:
+            line[i] = (line[i] + (left + up) // 2) & 255
+        elif kind == 4:
+            estimate = left + up - corner
+            a, b, c = abs(estimate - left), abs(estimate - up), abs(estimate - corner)
+            nearest = left if a <= b and a <= c else up if b <= c else corner
+            line[i] = (line[i] + nearest) & 255

@@ -65,7 +65,11 @@ pub fn spec(path: &ForecastPath, steps: i64) -> ForecastSpec {
         encoding: Encoding::Float32,
         restart_states: 1,
         restart_apart: false,
-        provenance: Map::from_iter([("vejr_version".to_owned(), json!("test")), ("seed".to_owned(), json!(7))]),
+        provenance: Map::from_iter([
+            ("vejr_version".to_owned(), json!("test")),
+            ("seed".to_owned(), json!(7)),
+            ("planet".to_owned(), json!("idealised")),
+        ]),
     }
 }
 

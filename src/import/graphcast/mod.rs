@@ -14,7 +14,7 @@ use super::{ImportError, Params};
 use crate::atmos::LeadTime;
 use crate::ingest::conversion;
 use crate::model::arch::graphcast::{GraphCastConfig, create_graph};
-use crate::model::manifest::{AxisSection, ChannelSection, FORMAT, GridSection, LevelSection, ModelSection};
+use crate::model::manifest::{AxisSection, ChannelSection, FORMAT, GridSection, LevelSection, ModelSection, Planet};
 use crate::model::{Manifest, Predicts, Role};
 use npz::{Npz, Numbers};
 use statistics::Statistics;
@@ -105,6 +105,7 @@ pub fn import(path: &Path, params: &Params) -> Result<(Draft, Vec<String>), Impo
             time_step: time_step.to_string(),
             input_states,
             predicts: Predicts::Tendency,
+            planet: Planet::Earth,
             inputs_by_name: false,
             name: params.name.clone().unwrap_or(name),
         },

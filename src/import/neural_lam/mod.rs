@@ -18,7 +18,7 @@ use super::write::Draft;
 use super::{ImportError, Params};
 use crate::atmos::LeadTime;
 use crate::model::arch::neural_lam::{Dialect, NeuralLamConfig};
-use crate::model::manifest::{BoundarySection, FORMAT, GridSection, ModelSection};
+use crate::model::manifest::{BoundarySection, FORMAT, GridSection, ModelSection, Planet};
 use crate::model::{Manifest, Predicts, Role};
 use arguments::Arguments;
 use channels::Describe;
@@ -148,6 +148,7 @@ pub fn import(source: &Source, params: &Params) -> Result<(Draft, Vec<String>), 
             time_step: time_step.to_string(),
             input_states: 2,
             predicts: Predicts::Tendency,
+            planet: Planet::Earth,
             inputs_by_name: true,
             name,
         },

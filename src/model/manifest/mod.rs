@@ -13,6 +13,7 @@
 //! time_step = "6h"
 //! input_states = 1
 //! predicts = "tendency"            # state | tendency
+//! planet = "idealised"             # earth, where it is not said; an idealised one has no coasts to draw
 //!
 //! [weights]                        # none for persistence
 //! file = "weights.safetensors"
@@ -95,6 +96,21 @@ pub enum Predicts {
     Tendency,
 }
 
+/// Where the weather is. On maps, only the Earth has coasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Planet {
+    #[default]
+    Earth,
+    Idealised,
+}
+
+impl Planet {
+    fn is_earth(&self) -> bool {
+        *self == Self::Earth
+    }
+}
+
 /// The manifest as written. Syntax only; opening the package makes sense of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +144,8 @@ pub struct ModelSection {
     pub time_step: String,
     pub input_states: usize,
     pub predicts: Predicts,
+    #[serde(default, skip_serializing_if = "Planet::is_earth")]
+    pub planet: Planet,
     /// Input variables are found by their names alone, whatever their attributes say: the training data had them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inputs_by_name: bool,

@@ -4,13 +4,15 @@ use chrono::{DateTime, Utc};
 use prost_types::{Duration, Timestamp};
 
 use crate::atmos::{Attribute, Axes, Grid, LeadTime, ReferenceTime, ValidTime};
-use crate::forecast::{Attempt, Awaited, AwaitedState, RunFault, RunPhase};
+use crate::forecast::{Attempt, Awaited, AwaitedState, EventKind, RunFault, RunPhase};
 use crate::serve::catalog::Forecast;
 use crate::serve::derived;
 use crate::serve::error::Violation;
 use crate::serve::names::resource_name;
 use crate::serve::runs::Known;
 use crate::serve::v1;
+use crate::serve::v1::watch_forecast_response::Kind;
+use crate::serve::watch::News;
 use crate::store::{ForecastPath, Manifest};
 
 pub fn timestamp(time: ValidTime) -> Timestamp {
@@ -110,6 +112,32 @@ pub fn run(known: &Known) -> v1::Run {
         failure_reason: known.reason().to_owned(),
         fault: known.record.as_ref().and_then(|record| record.fault).map_or(v1::Fault::Unspecified, fault).into(),
         age: Some(age(known.path.reference_time)),
+    }
+}
+
+/// What a watcher is told.
+pub fn news(news: &News) -> v1::WatchForecastResponse {
+    let run = v1::Run {
+        state: state(news.phase()).into(),
+        steps_complete: count(news.steps_complete()),
+        failure_reason: news.reason().to_owned(),
+        ..run(&news.known)
+    };
+    let kind = match news.event.as_ref().map(|event| event.kind) {
+        None => Kind::Heartbeat,
+        Some(EventKind::Step) => Kind::Step,
+        Some(EventKind::State) => Kind::State,
+    };
+    let leads = news.known.manifest.as_ref().map(|manifest| &manifest.lead_seconds);
+    let lead = leads.and_then(|leads| leads.get(news.steps_complete().checked_sub(1)?).copied());
+    let event = news.event.as_ref();
+    v1::WatchForecastResponse {
+        kind: kind.into(),
+        run: Some(run),
+        lead_time: lead.map(|seconds| duration(LeadTime::from_seconds(seconds))),
+        event_time: Some(moment(event.map_or_else(Utc::now, |event| event.time))),
+        detail: event.map_or_else(String::new, |event| event.detail.clone()),
+        resume_token: news.token.to_string(),
     }
 }
 

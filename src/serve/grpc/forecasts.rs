@@ -5,16 +5,16 @@ use std::time::Duration;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{convert, pages, watch};
+use super::{convert, pages};
 use crate::atmos::ReferenceTime;
-use crate::forecast::{Asked, Desk, RunFilter};
+use crate::forecast::{Asked, RunFilter};
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted, resource_name};
-use crate::serve::runs::Known;
 use crate::serve::select::Violations;
 use crate::serve::server::Peer;
 use crate::serve::state::Shared;
 use crate::serve::v1;
+use crate::serve::watch;
 use crate::store::{Encoding, ForecastPath};
 
 pub struct Forecasts(pub Shared);
@@ -89,21 +89,6 @@ fn asked(request: v1::RequestForecastRequest, client: String) -> Result<Asked, E
     })
 }
 
-impl Forecasts {
-    fn desk(&self) -> Result<&Desk, Error> {
-        self.0.desk.as_deref().ok_or_else(|| {
-            Error::NoRequests("no forecasts can be asked for here: the server's configuration has no [runs]".to_owned())
-        })
-    }
-
-    /// What the store has of a run, with what the ledger just said of it.
-    async fn with(&self, record: crate::forecast::RunRecord) -> Result<Known, Error> {
-        self.0.forget(&record.path).await;
-        let known = self.0.known(&ForecastName::Exact(record.path.clone())).await?;
-        Ok(Known { record: Some(record), ..known })
-    }
-}
-
 #[tonic::async_trait]
 impl v1::forecast_service_server::ForecastService for Forecasts {
     type WatchForecastStream = ReceiverStream<Result<v1::WatchForecastResponse, Status>>;
@@ -112,12 +97,8 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
         &self,
         request: Request<v1::RequestForecastRequest>,
     ) -> Result<Response<v1::RequestForecastResponse>, Status> {
-        let desk = self.desk()?;
         let client = request.extensions().get::<Peer>().map_or("unknown".to_owned(), |peer| peer.0.to_string());
-        let asked = asked(request.into_inner(), client)?;
-        let (record, joined) = desk.request(&asked).await.map_err(Error::from)?;
-        tracing::info!(run = %record.path, client = %asked.client, joined, "asked for");
-        let known = self.with(record).await?;
+        let (known, joined) = self.0.request(&asked(request.into_inner(), client)?).await?;
         Ok(Response::new(v1::RequestForecastResponse { forecast: Some(convert::forecast(&known, &[])), joined }))
     }
 
@@ -128,38 +109,20 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
         let v1::WatchForecastRequest { name, resume_token } = request.into_inner();
         let mut violations = Violations::default();
         let name = violations.take(ForecastName::from_resource("name", &name));
-        let after = match resume_token.as_str() {
-            "" => Ok(0),
-            token => token.parse::<u32>().map(i64::from).map_err(|_| {
-                Violation::new("resume_token", format!("{} is not a token that a watch gave", quoted(token)))
-            }),
-        };
-        let after = violations.take(after);
+        let after = violations.take(watch::resumed("resume_token", &resume_token));
         let (name, after) = violations.finish(name.zip(after))?;
         let known = self.0.known(&name).await?;
-        Ok(Response::new(watch::start(self.0.clone(), known, after)))
+        Ok(Response::new(watch::start(self.0.clone(), known, after, |news| {
+            news.map(|news| convert::news(&news)).map_err(Status::from)
+        })))
     }
 
     async fn cancel_forecast(
         &self,
         request: Request<v1::CancelForecastRequest>,
     ) -> Result<Response<v1::CancelForecastResponse>, Status> {
-        let desk = self.desk()?;
         let name = ForecastName::from_resource("name", &request.into_inner().name).map_err(Error::from)?;
-        let ForecastName::Exact(path) = name else {
-            let problem = "must name one run: which one is the latest changes";
-            return Err(Error::from(Violation::new("name", problem)).into());
-        };
-        if self.0.record(&path).await?.is_none() {
-            // what was made by `vejr forecast` is nobody's to cancel
-            self.0.known(&ForecastName::Exact(path.clone())).await?;
-            return Err(Error::NoRequests(
-                "this forecast was not asked for here, and cannot be cancelled here".to_owned(),
-            )
-            .into());
-        }
-        let record = desk.ledger.cancel(&path.run_key, "cancelled by a client").await.map_err(Error::from)?;
-        let known = self.with(record).await?;
+        let known = self.0.cancel("name", name).await?;
         Ok(Response::new(v1::CancelForecastResponse { forecast: Some(convert::forecast(&known, &[])) }))
     }
 
@@ -189,7 +152,7 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
         &self,
         request: Request<v1::ListAwaitedAnalysesRequest>,
     ) -> Result<Response<v1::ListAwaitedAnalysesResponse>, Status> {
-        let desk = self.desk()?;
+        let desk = self.0.desk()?;
         let request = request.into_inner();
         let mut violations = Violations::default();
         let size = violations.take(pages::size(request.page_size));

@@ -6,7 +6,6 @@ mod field_stream;
 mod forecasts;
 mod models;
 mod pages;
-mod watch;
 
 use axum::Router;
 use tonic::service::Routes;

@@ -20,7 +20,7 @@ use crate::serve::units::one_unit;
 const LIST_LIMIT: usize = 200;
 
 /// Runs go on: an answer is true when it is given.
-fn now(body: impl Serialize) -> Response {
+pub(super) fn now(body: impl Serialize) -> Response {
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))], Json(body)).into_response()
 }
 

@@ -4,11 +4,13 @@ mod api;
 mod base;
 mod describe;
 mod edr;
+mod events;
 mod legends;
 mod ops;
 mod page;
 mod params;
 mod shapes;
+mod runs;
 mod tiles;
 mod tilesets;
 mod wms;
@@ -49,6 +51,10 @@ pub fn router(state: Shared) -> Router {
         .route("/api/v1/forecasts/{forecast}", get(api::forecast))
         .route("/api/v1/forecasts/{forecast}/series", get(api::series))
         .merge(edr())
+        .route("/api/v1/models", get(runs::models))
+        .route("/api/v1/runs", get(runs::list).merge(runs::request_route()))
+        .route("/api/v1/runs/{forecast}", get(runs::run).delete(runs::cancel))
+        .route("/api/v1/runs/{forecast}/events", get(events::events))
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
@@ -74,10 +80,12 @@ fn edr() -> Router<Shared> {
 
 pub async fn not_found(request: Request) -> Response {
     let name = super::names::quoted(request.uri().path());
-    let hint = "there are / (the map), /collections, /wms, /api/v1/forecasts, /tiles/…, /legends/…, /healthz, /readyz and /metrics";
+    let hint = "there are / (the map), /collections, /wms, /api/v1/forecasts, /api/v1/runs, /api/v1/models, /tiles/…, /legends/…, \
+                /healthz, /readyz and /metrics";
     Error::NotFound { kind: "page", name, hint }.into_response()
 }
 
 async fn method_not_allowed() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are understood here\n").into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, "this method is not understood here; most addresses take GET and HEAD\n")
+        .into_response()
 }

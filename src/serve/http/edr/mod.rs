@@ -86,7 +86,7 @@ pub async fn landing(uri: Uri, headers: HeaderMap, query: QueryPairs) -> Respons
     if asked || (accept.contains("json") && !accept.contains("text/html")) {
         return document(collections::landing(&base(&uri, &headers)));
     }
-    page::index(headers).await
+    page::index(headers).await.into_response()
 }
 
 pub async fn conformance(query: QueryPairs) -> Answered {

@@ -1,20 +1,15 @@
-//! Watching a run: what has happened, then what happens.
+//! Watching a run: what has happened, then what happens. gRPC and HTTP tell the same, each in its own words.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 
-use super::convert;
-use crate::atmos::LeadTime;
+use super::error::{Error, Violation};
+use super::names::{ForecastName, quoted};
+use super::runs::Known;
+use super::state::Shared;
 use crate::forecast::{EventKind, RunEvent, RunPhase};
-use crate::serve::error::Error;
-use crate::serve::names::ForecastName;
-use crate::serve::runs::Known;
-use crate::serve::state::Shared;
-use crate::serve::v1;
-use crate::serve::v1::watch_forecast_response::Kind;
 
 /// How often a run is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -25,31 +20,73 @@ const CHUNK: i64 = 256;
 /// Answers that wait for a slow reader.
 const QUEUE: usize = 16;
 
-/// Tells of a run from the event after `after` on, until the one that ends it.
-pub fn start(state: Shared, known: Known, after: i64) -> ReceiverStream<Result<v1::WatchForecastResponse, Status>> {
+/// What is told to who watches.
+pub struct News {
+    pub known: Known,
+    /// `None`: nothing happened, and both sides know that the other is there.
+    pub event: Option<RunEvent>,
+    /// Number of the last event that was told: what a watch goes on from.
+    pub token: i64,
+}
+
+impl News {
+    /// The run's phase and steps when this happened.
+    pub fn phase(&self) -> RunPhase {
+        self.event.as_ref().map_or_else(|| self.known.phase(), |event| event.phase)
+    }
+
+    pub fn steps_complete(&self) -> usize {
+        self.event.as_ref().map_or_else(|| self.known.steps_complete(), |event| event.steps_complete)
+    }
+
+    /// Why it failed; empty where it goes on.
+    pub fn reason(&self) -> &str {
+        if self.event.is_some() && !self.phase().is_final() { "" } else { self.known.reason() }
+    }
+}
+
+/// The number that a token from an earlier watch stands for; an empty one begins at the beginning.
+pub fn resumed(field: &'static str, token: &str) -> Result<i64, Violation> {
+    match token {
+        "" => Ok(0),
+        token => token
+            .parse::<u32>()
+            .map(i64::from)
+            .map_err(|_| Violation::new(field, format!("{} is not a token that a watch gave", quoted(token)))),
+    }
+}
+
+/// Tells of a run from the event after `after` on, until the one that ends it. `words` puts it as the reader has it.
+pub fn start<T: Send + 'static>(
+    state: Shared,
+    known: Known,
+    after: i64,
+    words: fn(Result<News, Error>) -> T,
+) -> ReceiverStream<T> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
-        let mut watch = Watch { known, after, state, sender };
+        let mut watch = Watch { known, after, state, sender, words };
         if let Err(Some(error)) = watch.tell_all().await {
             // whoever stopped reading has nothing to be told
-            let _ = watch.sender.send_timeout(Err(error.into()), watch.state.limits.stall_timeout).await;
+            let _ = watch.sender.send_timeout(words(Err(error)), watch.state.limits.stall_timeout).await;
         }
     });
     ReceiverStream::new(receiver)
 }
 
-struct Watch {
+struct Watch<T> {
     state: Shared,
     known: Known,
     /// Number of the last event that was told.
     after: i64,
-    sender: mpsc::Sender<Result<v1::WatchForecastResponse, Status>>,
+    sender: mpsc::Sender<T>,
+    words: fn(Result<News, Error>) -> T,
 }
 
 /// `None`: nobody reads any more.
 type Ended = Option<Error>;
 
-impl Watch {
+impl<T: Send> Watch<T> {
     async fn tell_all(&mut self) -> Result<(), Ended> {
         let mut last_told = tokio::time::Instant::now();
         loop {
@@ -57,7 +94,8 @@ impl Watch {
             let more = !events.is_empty();
             for event in events {
                 let ends = event.phase.is_final() && self.is_last(&event);
-                self.tell(&event).await?;
+                self.after = event.number;
+                self.tell(Some(event)).await?;
                 last_told = tokio::time::Instant::now();
                 if ends {
                     return Ok(());
@@ -71,7 +109,7 @@ impl Watch {
                 return Ok(());
             }
             if last_told.elapsed() >= HEARTBEAT {
-                self.send(Kind::Heartbeat, None).await?;
+                self.tell(None).await?;
                 last_told = tokio::time::Instant::now();
             }
             tokio::select! {
@@ -113,37 +151,9 @@ impl Watch {
         steps.chain(end).filter(|event| event.number > self.after).collect()
     }
 
-    async fn tell(&mut self, event: &RunEvent) -> Result<(), Ended> {
-        self.after = event.number;
-        let kind = match event.kind {
-            EventKind::Step => Kind::Step,
-            EventKind::State => Kind::State,
-        };
-        self.send(kind, Some(event)).await
-    }
-
-    async fn send(&self, kind: Kind, event: Option<&RunEvent>) -> Result<(), Ended> {
-        let mut run = convert::run(&self.known);
-        let mut steps = self.known.steps_complete();
-        if let Some(event) = event {
-            steps = event.steps_complete;
-            run.state = convert::state(event.phase).into();
-            run.steps_complete = convert::count(steps);
-            if !event.phase.is_final() {
-                run.failure_reason.clear();
-            }
-        }
-        let leads = self.known.manifest.as_ref().map(|manifest| &manifest.lead_seconds);
-        let lead = leads.and_then(|leads| leads.get(steps.checked_sub(1)?).copied());
-        let message = v1::WatchForecastResponse {
-            kind: kind.into(),
-            run: Some(run),
-            lead_time: lead.map(|seconds| convert::duration(LeadTime::from_seconds(seconds))),
-            event_time: Some(convert::moment(event.map_or_else(chrono::Utc::now, |event| event.time))),
-            detail: event.map_or_else(String::new, |event| event.detail.clone()),
-            resume_token: self.after.to_string(),
-        };
-        let sent = self.sender.send_timeout(Ok(message), self.state.limits.stall_timeout).await;
+    async fn tell(&mut self, event: Option<RunEvent>) -> Result<(), Ended> {
+        let news = News { known: self.known.clone(), event, token: self.after };
+        let sent = self.sender.send_timeout((self.words)(Ok(news)), self.state.limits.stall_timeout).await;
         sent.map_err(|_| None)
     }
 }
