@@ -179,7 +179,9 @@ fn write_wind(path: &Path, grid: &Grid, names: [&str; 2], wind: impl Fn((f64, f6
     let axis = |file: &mut netcdf::FileMut, name: &str, values: &[f64], attributes: [(&str, &str); 2]| {
         file.add_dimension(name, values.len()).unwrap();
         let mut variable = file.add_variable::<f64>(name, &[name]).unwrap();
-        attributes.iter().for_each(|(name, text)| drop(variable.put_attribute(name, *text).unwrap()));
+        for (name, text) in attributes {
+            variable.put_attribute(name, text).unwrap();
+        }
         variable.put_values(values, ..).unwrap();
     };
     axis(&mut file, "time", &[0.0], [("standard_name", "time"), ("units", "hours since 2020-01-01")]);
@@ -257,7 +259,8 @@ fn winds_are_turned_to_what_the_model_wants_before_and_after_they_are_carried_ov
     let to_compass = |(latitude, longitude): (f64, f64)| wind(latitude, longitude);
     let to_cone = |place: (f64, f64)| along_cone(48.0, -5.0, place);
     type Field<'a> = &'a dyn Fn((f64, f64)) -> [f64; 2];
-    let cases: [(&Grid, [&str; 2], Field<'_>, &str, [&str; 2], Field<'_>); 5] = [
+    type Case<'a> = (&'a Grid, [&'a str; 2], Field<'a>, &'a str, [&'a str; 2], Field<'a>);
+    let cases: [Case<'_>; 5] = [
         (&fine, ALONG, &along_fine, LATLON, COMPASS, &to_compass),
         (&fine, COMPASS, &to_compass, LATLON, COMPASS, &to_compass),
         (&fine, ALONG, &along_fine, CONE, ALONG, &to_cone),

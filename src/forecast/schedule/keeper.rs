@@ -26,8 +26,10 @@ const DELETING: Duration = Duration::from_secs(60);
 #[derive(Clone, Default)]
 pub struct ScheduleEvents {
     /// An analysis arrived so many seconds after its reference time: name of the schedule, delay.
-    pub arrived: Option<Arc<dyn Fn(&str, f64) + Send + Sync>>,
+    pub arrived: Option<Arc<Arrived>>,
 }
+
+type Arrived = dyn Fn(&str, f64) + Send + Sync;
 
 /// One for all schedules of a server. Servers with one ledger may each have one: whatever they ask for twice is one run.
 pub struct ScheduleKeeper {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,12 @@ pub enum Isolation {
 /// The argument that tells a program that it is such a child.
 pub const READ_APART: &str = "read-apart";
 
-/// Without a sign of life for so long, and for what reading the bytes takes, a child is ended.
+/// A child that has had so long for an answer, beside what reading the bytes takes, is ended.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So many times as long by the clock: on a machine that has much to do, a child waits for its turn.
+const MOST_WAITING: u32 = 12;
+/// Between two looks at how long it has worked.
+const LOOK: Duration = Duration::from_millis(200);
 /// Bytes a second that the slowest storage delivers.
 const SLOWEST: u64 = 10_000_000;
 /// What a child may hold in memory.
@@ -134,7 +138,7 @@ impl Process {
         // a child that has ended takes no question; what it answered, or that it did not, tells
         let _ = self.questions.as_mut().map(|questions| send(questions, question).and_then(|()| questions.flush()));
         let patience = PATIENCE + Duration::from_secs(bytes / SLOWEST);
-        let reason = match self.answers.recv_timeout(patience) {
+        let reason = match self.answer(patience) {
             Ok(Ok((Answer::Failed(reason), _))) => return Err(reason),
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(reason)) => reason,
@@ -152,6 +156,49 @@ impl Process {
         self.ended = Some(reason.clone());
         Err(reason)
     }
+}
+
+impl Process {
+    /// Waits until the child has had so long: to work, or to wait for something that does not come. That it waits for its turn
+    /// on a processor or a disk is not its fault.
+    fn answer(&self, patience: Duration) -> Result<Received, RecvTimeoutError> {
+        let begin = Instant::now();
+        let (mut had, mut looked, mut before) = (Duration::ZERO, begin, self.effort());
+        loop {
+            match self.answers.recv_timeout(LOOK) {
+                Err(RecvTimeoutError::Timeout) => {}
+                other => return other,
+            }
+            let (passed, now) = (looked.elapsed(), self.effort());
+            looked = Instant::now();
+            had += match (&before, &now) {
+                // several threads work longer than the clock says
+                (Some(before), Some(now)) if now.wants_its_turn => now.worked.saturating_sub(before.worked).min(passed),
+                _ => passed,
+            };
+            before = now;
+            if had >= patience || begin.elapsed() >= patience * MOST_WAITING {
+                return Err(RecvTimeoutError::Timeout);
+            }
+        }
+    }
+
+    /// `None` where the system does not tell.
+    fn effort(&self) -> Option<Effort> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // the name before it may hold anything; then the state, and as fields 14 and 15 hundredths of a second
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        Some(Effort { worked: Duration::from_millis(ticks * 10), wants_its_turn: ["R", "D"].contains(fields.first()?) })
+    }
+}
+
+/// What a child has done so far.
+struct Effort {
+    /// On a processor.
+    worked: Duration,
+    /// It would go on if it were let.
+    wants_its_turn: bool,
 }
 
 impl Drop for Process {

@@ -190,11 +190,12 @@ fn geometry(kind: Kind, text: &str) -> Result<Geometry, Violation> {
         return Err(Violation::missing("coords", expected));
     }
     let geometry = wkt::parse(text).map_err(|error| Violation::new("coords", error.to_string()))?;
-    let fits = match (&geometry, kind) {
-        (Geometry::Point(_) | Geometry::MultiPoint(_), Kind::Position) => true,
-        (Geometry::Polygons(_), Kind::Area) | (Geometry::Line(_), Kind::Trajectory) => true,
-        _ => false,
-    };
+    let fits = matches!(
+        (&geometry, kind),
+        (Geometry::Point(_) | Geometry::MultiPoint(_), Kind::Position)
+            | (Geometry::Polygons(_), Kind::Area)
+            | (Geometry::Line(_), Kind::Trajectory)
+    );
     let wrong = || Violation::new("coords", format!("{} is another geometry; expected {expected}", quoted(text)));
     fits.then_some(geometry).ok_or_else(wrong)
 }
