@@ -26,6 +26,7 @@ METHODS = {
         "CancelForecast",
         "ListForecasts",
         "GetForecast",
+        "ListAwaitedAnalyses",
     ],
     "vejr.v1.DataService": ["GetTile", "GetField", "GetSeries"],
     "vejr.v1.ModelService": ["ListModels", "GetModel"],

@@ -97,6 +97,8 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
         &self,
         request: Request<v1::RequestForecastRequest>,
     ) -> Result<Response<v1::RequestForecastResponse>, Status> {
+        // where nothing can be asked for, nothing is said of how to ask
+        self.0.desk()?;
         let client = request.extensions().get::<Peer>().map_or("unknown".to_owned(), |peer| peer.0.to_string());
         let (known, joined) = self.0.request(&asked(request.into_inner(), client)?).await?;
         Ok(Response::new(v1::RequestForecastResponse { forecast: Some(convert::forecast(&known, &[])), joined }))
