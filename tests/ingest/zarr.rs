@@ -103,9 +103,11 @@ async fn a_web_server_is_read_where_metadata_are_consolidated() {
 const UPLOAD: &str = "import sys, pathlib, boto3
 endpoint, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 s3 = boto3.client('s3', endpoint_url=endpoint, region_name='us-east-1', aws_access_key_id='test', aws_secret_access_key='test')
+s3.put_bucket_acl(Bucket='forecasts', ACL='public-read')
 for path in folder.rglob('*'):
     if path.is_file():
-        s3.upload_file(str(path), 'forecasts', 'in/' + path.relative_to(folder).as_posix())";
+        name = 'in/' + path.relative_to(folder).as_posix()
+        s3.upload_file(str(path), 'forecasts', name, ExtraArgs={'ACL': 'public-read'})";
 
 #[test]
 fn stores_on_s3_read_like_the_netcdf_file() {
