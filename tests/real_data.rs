@@ -274,8 +274,8 @@ fn every_file_is_understood_or_refused_for_the_right_reason() {
         *counts.entry(outcome).or_insert(0) += 1;
         println!("{:<45} {outcome:<8} {:.160}", entry.file, reason);
         wrong.extend(mistakes.iter().map(|mistake| format!("{}: {mistake}", entry.file)));
-        let limit = Duration::from_secs(if entry.tags.iter().any(|tag| tag == "malformed") { 2 } else { 30 });
-        // the machine may have had other things to do
+        // damaged files take less than 2 s, and more where the machine has other things to do
+        let limit = Duration::from_secs(if entry.tags.iter().any(|tag| tag == "malformed") { 5 } else { 30 });
         let took = if took > limit { timed().1 } else { took };
         if took > limit {
             wrong.push(format!("{}: took {took:?}", entry.file));
