@@ -12,9 +12,12 @@ use super::models::packages_in;
 use super::{Failure, Fault, isolation};
 use crate::atmos::LeadTime;
 use crate::device::DeviceRequest;
-use crate::forecast::{Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, WorkerEvents, WorkerSettings};
+use crate::forecast::{
+    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, MOST_MEMBERS, WorkerEvents, WorkerSettings,
+};
 use crate::location::Location;
 use crate::model::ModelPackage;
+use crate::store::{Exceedance, Statistics};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +57,18 @@ struct Runs {
     per_client: Option<u64>,
     #[serde(default = "default_max_lead_time", deserialize_with = "duration")]
     max_lead_time: LeadTime,
+    /// Members of an ensemble.
+    #[serde(default = "default_max_members")]
+    max_members: usize,
+    /// Members that a worker takes at once, and advances side by side.
+    #[serde(default = "default_member_batch")]
+    member_batch: usize,
+    /// Published of the members of ensembles, beside mean and spread.
+    #[serde(default = "default_quantiles")]
+    quantiles: Vec<f64>,
+    /// Thresholds such as `t2m>273.15`: the fraction of the members that are above, for models that have the variable.
+    #[serde(default)]
+    exceed: Vec<Exceedance>,
     /// How long a worker that is not heard of keeps its run.
     #[serde(default = "default_lease", deserialize_with = "duration")]
     lease: LeadTime,
@@ -73,6 +88,18 @@ fn default_queue() -> u64 {
 
 fn default_max_lead_time() -> LeadTime {
     LeadTime::from_hours(15 * 24)
+}
+
+fn default_max_members() -> usize {
+    100
+}
+
+fn default_quantiles() -> Vec<f64> {
+    Statistics::default().quantiles
+}
+
+fn default_member_batch() -> usize {
+    1
 }
 
 fn default_lease() -> LeadTime {
@@ -96,10 +123,17 @@ impl Configuration {
         })?;
         let configuration: Self =
             toml::from_str(&text).map_err(|error| Failure::configuration(format!("{}: {error}", path.display())))?;
-        if let Some(Runs { lease, queue, .. }) = &configuration.runs {
+        if let Some(Runs { lease, queue, max_members, member_batch, .. }) = &configuration.runs {
             if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease.seconds()) {
                 let message = format!("runs.lease is {lease}; expected {SHORTEST_LEASE}s to {LONGEST_LEASE}s");
                 return Err(Failure::configuration(message));
+            }
+            if !(1..=MOST_MEMBERS).contains(max_members) {
+                let message = format!("runs.max_members is {max_members}; expected 1 to {MOST_MEMBERS}");
+                return Err(Failure::configuration(message));
+            }
+            if *member_batch == 0 {
+                return Err(Failure::configuration("runs.member_batch is 0; no member could be made"));
             }
             if *queue == 0 {
                 return Err(Failure::configuration("runs.queue is 0; nothing could be asked for"));
@@ -135,7 +169,9 @@ impl Configuration {
     pub async fn desk(&self, packages: &[Arc<ModelPackage>]) -> Result<Option<Desk>, Failure> {
         let Some(runs) = &self.runs else { return Ok(None) };
         let admission = Admission { queue: runs.queue, per_client: runs.per_client.unwrap_or(runs.queue) };
-        let limits = DeskLimits { admission, lead_time: runs.max_lead_time };
+        let Runs { max_lead_time: lead_time, max_members: members, member_batch, .. } = *runs;
+        let statistics = Statistics { quantiles: runs.quantiles.clone(), exceed: runs.exceed.clone() };
+        let limits = DeskLimits { admission, lead_time, members, member_batch, statistics };
         let ledger = Ledger::open(&runs.ledger).await?;
         Desk::new(ledger, packages, self.inputs.clone(), limits).map(Some).map_err(Failure::configuration)
     }

@@ -15,7 +15,7 @@ use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::serve::{Limits, ServeConfig, Server};
-use crate::store::Encoding;
+use crate::store::{Encoding, Statistics};
 
 /// Forecast ten days with the bundled model, publish, serve on this machine, and say where to look.
 ///
@@ -54,15 +54,22 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let regridding = forecast::Regridding::parse(&[], &package)?;
     let sources = forecast::Sources { regridding, ..forecast::Sources::new(&init) };
     let initial = forecast::read_inputs(&package, &sources, None, lead_time, &device)?;
-    let options =
-        RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false, true_winds: false, fingerprint: None };
+    let options = RunOptions {
+        lead_time,
+        ensemble: forecast::Ensemble::SINGLE,
+        statistics: Statistics::default(),
+        encoding: Encoding::Float32,
+        overwrite: false,
+        true_winds: false,
+        fingerprint: None,
+    };
     let identity = forecast::identify(&package, &initial.digest, initial.reference_time, &options);
     let path = forecast::path_in_store(&package, &identity);
     let location = path.location(&root);
     let (title, reference) = (&package.manifest().model.title, initial.reference_time);
     say(format!("{title}: {lead_time} from {reference} on {}", device_name(&device)));
     let mut reporter = Reporter::new(false);
-    let to = Destination { location: &location, fence: None };
+    let to = Destination { location: &location, members: None, fence: None };
     let outcome = forecast::run(&package, &device, initial, (to, &options), runtime.handle(), &mut reporter);
     reporter.finish();
     say(forecast_command::summary_text(&outcome?, &location));

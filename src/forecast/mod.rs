@@ -6,10 +6,13 @@ mod error;
 mod input;
 mod key;
 mod ledger;
+mod perturbation;
 mod plausible;
+mod publisher;
 mod regridding;
 mod rollout;
 mod run;
+mod start;
 mod told;
 mod wind;
 mod worker;
@@ -23,6 +26,7 @@ pub use ledger::{
     Admission, Attempt, EventKind, Lease, Ledger, LedgerError, NewRun, QueueDepth, RunEvent, RunFault, RunFilter,
     RunPhase, RunRecord, RunRequest,
 };
+pub use perturbation::{Ensemble, EnsembleKind, MOST_MEMBERS};
 pub use plausible::{Implausible, check_plausible};
 pub use regridding::Regridding;
 pub use rollout::Rollout;

@@ -221,8 +221,11 @@ impl Bench {
         let regridding = Regridding::parse(&request.regrid, package)?;
         let sources = Sources { init: &init, boundary: boundary.as_ref(), regridding };
         let initial = read_inputs(package, &sources, Some(reference_time), request.lead_time, &self.device)?;
+        let initial = initial.for_ensemble(package, &sources, &request.ensemble, &self.device)?;
         let options = RunOptions {
             lead_time: request.lead_time,
+            ensemble: request.ensemble,
+            statistics: request.statistics.clone(),
             encoding: request.encoding,
             overwrite: false,
             true_winds: request.true_winds,
@@ -236,7 +239,8 @@ impl Bench {
         }
         let location = path.location(&self.settings.store);
         let mut follower = Teller { bench: self, lease, fence };
-        let to = Destination { location: &location, fence: Some(fence.clone()) };
+        let members = request.ensemble.part(usize::try_from(lease.part).unwrap_or(usize::MAX));
+        let to = Destination { location: &location, members: Some(members), fence: Some(fence.clone()) };
         run(package, &self.device, initial, (to, &options), &self.runtime, &mut follower)?;
         Ok(run_record.steps_total)
     }
@@ -340,12 +344,14 @@ impl Follower for Teller<'_> {
     }
 
     fn published(&mut self, progress: &Progress) -> Result<(), Stop> {
-        self.tell(|| self.bench.settings.ledger.published(self.lease, progress.step + 1))?;
+        let detail =
+            progress.member.map_or(String::new(), |(member, _)| format!("member {member}, step {}", progress.step));
+        self.tell(|| self.bench.settings.ledger.published_of(self.lease, progress.complete, &detail))?;
         if let Some(told) = self.bench.settings.events.step.as_ref().filter(|_| progress.step > 0) {
             told(progress.seconds);
         }
         match self.bench.stop.load(Ordering::Acquire) {
-            true if progress.step < progress.total => Err(Stop::Draining),
+            true if progress.complete <= progress.total => Err(Stop::Draining),
             _ => Ok(()),
         }
     }

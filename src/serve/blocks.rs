@@ -24,6 +24,7 @@ const EDGE: usize = 96;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BlockKey {
     path: ForecastPath,
+    member: Option<usize>,
     output: usize,
     level: usize,
     lead_seconds: i64,
@@ -75,6 +76,7 @@ impl Blocks {
                 for (column_block, column_span) in spans.clone() {
                     let key = BlockKey {
                         path: forecast.path.clone(),
+                        member: forecast.reader.member(),
                         output: selection.column.output,
                         level: selection.column.level_index,
                         lead_seconds: selection.lead.seconds(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use moka::future::Cache;
 use tokio::sync::Mutex;
 
-use super::error::Error;
+use super::error::{Error, Violation};
 use super::names::{ForecastName, id, resource_name};
 use crate::location::Location;
 use crate::store::{ForecastPath, ForecastReader, Manifest, RunState, StoreError, list_forecasts};
@@ -39,6 +39,14 @@ impl Forecast {
         self.reader.manifest()
     }
 
+    /// The same forecast's data of a member; without one of the control, which a forecast that is opened has anyway.
+    pub fn of_member(self: Arc<Self>, member: Option<usize>) -> Result<Arc<Self>, Error> {
+        let Some(member) = member else { return Ok(self) };
+        let reader = self.reader.of_member(member).map_err(|error| Violation::new("member", error.to_string()))?;
+        Ok(Arc::new(Self { path: self.path.clone(), reader, manifest: self.manifest.clone() }))
+    }
+
+    /// The run's own manifest: of an ensemble its steps are those that all members have.
     pub fn shared_manifest(&self) -> Arc<Manifest> {
         self.manifest.clone()
     }
@@ -114,7 +122,7 @@ impl Catalog {
         // concurrent requests wait for the one that opens
         let opened = self.open.try_get_with(path.clone(), async {
             let reader = ForecastReader::open(&path.location(&self.root)).await?;
-            let manifest = Arc::new(reader.manifest().clone());
+            let manifest = reader.whole().clone();
             Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader, manifest })))
         });
         match opened.await {

@@ -29,15 +29,17 @@ impl Styles {
         if let Some(style) = Style::conventional(&column.variable, column.level) {
             return Ok(Arc::new(style));
         }
-        let first = forecast.manifest().steps.first();
+        // of an ensemble the control's, so that all members are coloured alike
+        let reader = forecast.reader.of_member(0).map_err(|error| Error::Store(Arc::new(error)))?;
+        let first = reader.manifest().steps.first();
         // A run without a step has nothing to show yet, and its range must not be settled by that.
         let Some(step) = first else {
             return Ok(Arc::new(Style::from_values(&column.variable, column.level, &[])));
         };
         let key = (forecast.path.clone(), column.output, column.level_index, step.crc32c);
         let read = async {
-            let lead = forecast.reader.spec().lead_times[0];
-            let field = forecast.reader.field(&column.variable.name, column.level, lead).await?;
+            let lead = reader.spec().lead_times[0];
+            let field = reader.field(&column.variable.name, column.level, lead).await?;
             let values: Vec<f32> = field.into_iter().collect();
             Ok::<_, StoreError>(Arc::new(Style::from_values(&column.variable, column.level, &values)))
         };

@@ -20,15 +20,17 @@ pub(super) struct VariableArray {
     codec: Arc<ShardCodec>,
     location: Location,
     name: String,
+    has_members: bool,
     has_levels: bool,
     /// Points have no rows.
     has_rows: bool,
 }
 
-/// Which object: its place along the lead times and the rows, in objects, and the index of its level.
+/// Which object: its place along the lead times and the rows, in objects, its member and the index of its level.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ObjectIndex {
     pub lead: usize,
+    pub member: usize,
     pub level: usize,
     pub band: usize,
 }
@@ -44,6 +46,7 @@ impl VariableArray {
             codec: Arc::new(codec),
             location: location.clone(),
             name: output.variable.name.to_string(),
+            has_members: spec.is_ensemble(),
             has_levels: metadata::has_levels(output),
             has_rows: spec.grid.dimensions().len() > 1,
         })
@@ -55,10 +58,11 @@ impl VariableArray {
     }
 
     fn path(&self, index: ObjectIndex) -> Path {
-        let ObjectIndex { lead, level, band } = index;
-        let level = if self.has_levels { format!("/{level}") } else { String::new() };
-        let band = if self.has_rows { format!("/{band}") } else { String::new() };
-        Path::from(format!("{}/c/0/{lead}{level}{band}/0", self.name))
+        let ObjectIndex { lead, member, level, band } = index;
+        let part = |there: bool, index: usize| if there { format!("/{index}") } else { String::new() };
+        let (member, level) = (part(self.has_members, member), part(self.has_levels, level));
+        let band = part(self.has_rows, band);
+        Path::from(format!("{}/c/0/{lead}{member}{level}{band}/0", self.name))
     }
 
     /// Writes one object. `values` are `[leads, rows, columns]` from its first corner on, fewer than it holds at the edges.
@@ -78,8 +82,8 @@ impl VariableArray {
         written.map(drop).map_err(|error| StoreError::storage(format!("writing {}/{path}", self.location), error))
     }
 
-    /// Reads part of one level, `[leads, rows, columns]`. The part lies within the array.
-    pub async fn read(&self, level: usize, part: Part) -> Result<Array3<f32>, StoreError> {
+    /// Reads part of one level of a member, `[leads, rows, columns]`. The part lies within the array.
+    pub async fn read(&self, (member, level): (usize, usize), part: Part) -> Result<Array3<f32>, StoreError> {
         let shape = *self.codec.shape();
         let mut values = Array3::from_elem((part.leads.len(), part.rows.len(), part.columns.len()), f32::NAN);
         for lead in part.leads.start / shape.leads..part.leads.end.div_ceil(shape.leads) {
@@ -87,7 +91,7 @@ impl VariableArray {
                 let (leads, in_leads) = overlap(&part.leads, lead, shape.leads);
                 let (rows, in_rows) = overlap(&part.rows, band, shape.rows);
                 let within = Part { leads: in_leads, rows: in_rows, columns: part.columns.clone() };
-                let piece = self.read_object(ObjectIndex { lead, level, band }, within).await?;
+                let piece = self.read_object(ObjectIndex { lead, member, level, band }, within).await?;
                 values.slice_mut(s![leads, rows, ..]).assign(&piece);
             }
         }

@@ -1,6 +1,7 @@
 //! Publishing a forecast, step by step.
 
 use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,10 +12,10 @@ use serde_json::{Map, Value};
 
 use super::array::{ObjectIndex, VariableArray};
 use super::manifest::{MANIFEST_FILE, Manifest, RunState, StepRecord};
-use super::metadata::{self, Copy};
+use super::metadata::{self, Copy, Documents};
 use super::reader::ForecastReader;
 use super::spec::ForecastSpec;
-use super::{Fence, Location, StoreError, claim, restart, series};
+use super::{Fence, Location, StoreError, claim, restart, series, statistics};
 use crate::atmos::Field;
 
 /// Objects that are written at the same time.
@@ -30,23 +31,29 @@ enum Turn {
     Leased(Fence),
 }
 
-/// The one process that writes a forecast.
+/// The one process that writes a forecast, or some members of an ensemble, of which others write others at the same time.
 ///
 /// The manifest is only ever replaced if it is still this writer's own: whoever goes on with a forecast makes the manifest
 /// its own first, and an older writer that still lives gets [`StoreError::Busy`] when it publishes. On a local disk, where
 /// nothing can be replaced conditionally, a lock makes it so.
 pub struct ForecastWriter {
-    location: Location,
+    pub(super) location: Location,
     spec: Arc<ForecastSpec>,
     arrays: Vec<Arc<VariableArray>>,
-    manifest: Manifest,
+    pub(super) manifest: Manifest,
+    /// This writer's own name, as the manifest has it.
+    pub(super) attempt: String,
+    /// The members that are this writer's to write: all, unless others write others at the same time.
+    pub(super) own: Range<usize>,
+    /// Whether others may write other members at the same time.
+    shared: bool,
     /// What the stored manifest must still be when it is replaced, on stores that can tell.
     version: Option<UpdateVersion>,
     /// The attempt whose manifest is there; `None` where none is.
     stored: Option<String>,
     turn: Turn,
     /// Held as long as this writer lives.
-    lock: Option<File>,
+    pub(super) lock: Option<File>,
 }
 
 impl ForecastWriter {
@@ -57,17 +64,39 @@ impl ForecastWriter {
         spec: ForecastSpec,
         overwrite: bool,
     ) -> Result<Self, StoreError> {
-        Self::open(location, spec, overwrite, Turn::Alone).await
+        let all = 0..spec.members;
+        Self::open(location, spec, all, overwrite, Turn::Alone).await
     }
 
     /// The same for one of many processes that take turns, as a lease gives them out: as long as the fence is open. A writer
     /// that another one has followed writes nothing more.
     pub async fn under_lease(location: &Location, spec: ForecastSpec, fence: Fence) -> Result<Self, StoreError> {
-        Self::open(location, spec, false, Turn::Leased(fence)).await
+        let all = 0..spec.members;
+        Self::open(location, spec, all, false, Turn::Leased(fence)).await
     }
 
-    async fn open(location: &Location, spec: ForecastSpec, overwrite: bool, turn: Turn) -> Result<Self, StoreError> {
+    /// The same for some members of an ensemble. Others may write the other members at the same time.
+    pub async fn of_members(
+        location: &Location,
+        spec: ForecastSpec,
+        own: Range<usize>,
+        fence: Fence,
+    ) -> Result<Self, StoreError> {
+        Self::open(location, spec, own, false, Turn::Leased(fence)).await
+    }
+
+    async fn open(
+        location: &Location,
+        spec: ForecastSpec,
+        own: Range<usize>,
+        overwrite: bool,
+        turn: Turn,
+    ) -> Result<Self, StoreError> {
         spec.validate()?;
+        if own.is_empty() || own.end > spec.members {
+            let reason = format!("the forecast has members 0 to {}", spec.members - 1);
+            return Err(StoreError::Invalid { what: format!("members {own:?}"), reason });
+        }
         // before the lock file, which would be the first thing of ours there
         claim::refuse_foreign(location).await?;
         let lock = match &turn {
@@ -95,7 +124,10 @@ impl ForecastWriter {
                     return Err(StoreError::AlreadyExists { location: location.to_string(), found });
                 }
                 match found {
-                    Ok(found) if !overwrite => manifest = Manifest { attempt: manifest.attempt, ..found },
+                    Ok(found) if !overwrite => {
+                        let attempt = manifest.attempt;
+                        manifest = Manifest { attempt, ..found };
+                    }
                     Err(error) if !claim::is_group(location).await? => return Err(error),
                     _ => {}
                 }
@@ -109,20 +141,28 @@ impl ForecastWriter {
         };
         let arrays = VariableArray::all(location, &spec, Copy::Map)?;
         let spec = Arc::new(spec);
-        let mut writer = Self { location: location.clone(), spec, arrays, manifest, version, stored, turn, lock };
+        let shared = spec.is_ensemble() && matches!(turn, Turn::Leased(_));
+        let (location, attempt) = (location.clone(), manifest.attempt.clone());
+        let mut writer = Self { location, spec, arrays, manifest, attempt, own, shared, version, stored, turn, lock };
         if writer.manifest.state == RunState::Done {
             writer.check_turn()?;
-            claim::clear(location, Some(restart::FOLDER)).await?;
+            claim::clear(&writer.location, Some(restart::FOLDER)).await?;
             return Ok(writer);
         }
         // first of all: from now on this place is this writer's, and readers trust nothing that lay here before
-        writer.manifest.state = RunState::Running;
-        writer.manifest.reason = None;
-        writer.write_manifest().await?;
-        if writer.manifest.steps_complete == 0 {
-            claim::clear(location, None).await?;
+        if writer.shared {
+            // what others are writing lies here, too: nothing is cleared
+            writer.take_over().await?;
+        } else {
+            writer.manifest.state = RunState::Running;
+            writer.manifest.reason = None;
+            writer.manifest.members.iter_mut().for_each(|member| member.attempt.clone_from(&writer.attempt));
+            writer.write_manifest().await?;
+            if (0..writer.spec.members).all(|member| writer.steps_complete_of(member) == 0) {
+                claim::clear(&writer.location, None).await?;
+            }
+            claim::sweep(&writer.location)?;
         }
-        claim::sweep(location)?;
         let provenance = writer.manifest.provenance.clone();
         writer.write_documents(Copy::Map, &provenance).await?;
         Ok(writer)
@@ -132,22 +172,40 @@ impl ForecastWriter {
         &self.manifest
     }
 
-    /// Number of steps that are published, the analysis included.
+    /// Number of steps that are published, the analysis included; of an ensemble by all members.
     pub fn steps_complete(&self) -> usize {
         self.manifest.steps_complete
     }
 
+    /// Number of steps that are published of a member; of a single forecast that is member 0.
+    pub fn steps_complete_of(&self, member: usize) -> usize {
+        self.steps(member).len()
+    }
+
+    fn steps(&self, member: usize) -> &[StepRecord] {
+        self.manifest.members.get(member).map_or(&self.manifest.steps, |member| &member.steps)
+    }
+
+    /// The members that are this writer's to write.
+    pub fn own(&self) -> Range<usize> {
+        self.own.clone()
+    }
+
     /// The fields that a run goes on from after a published step, bit for bit as they were given to [`Self::write_step`], in
     /// the order of the outputs. A forecast that keeps them apart (packed, or [`ForecastSpec::restart_apart`]) has them for the last [`ForecastSpec::restart_states`] steps only, and none once it is done.
-    pub async fn restart_fields(&self, step: usize) -> Result<Vec<Array2<f32>>, StoreError> {
-        let Some(record) = self.manifest.steps.get(step) else {
-            let (complete, total) = (self.manifest.steps_complete, self.manifest.steps_total);
+    pub async fn restart_fields(&self, member: usize, step: usize) -> Result<Vec<Array2<f32>>, StoreError> {
+        let steps = self.steps(member);
+        let Some(record) = steps.get(step) else {
+            let (complete, total) = (steps.len(), self.manifest.steps_total);
             let reason = format!("{complete} of {total} steps are published so far");
             return Err(StoreError::NotPublished { what: format!("step {step}"), reason });
         };
         let fields = match self.spec.keeps_restart() {
-            true => restart::read(&self.location, &self.spec, step).await?,
-            false => ForecastReader::of(&self.location, &self.manifest, &self.spec)?.step(step).await?,
+            true => restart::read(&self.location, &self.spec, &restart::path(&self.spec, member, step)).await?,
+            false => {
+                let reader = ForecastReader::of(&self.location, &self.manifest, &self.spec)?;
+                reader.of_member(member)?.step(step).await?
+            }
         };
         let (expected, found) = (record.crc32c, checksum(fields.iter()));
         if found != expected {
@@ -158,19 +216,28 @@ impl ForecastWriter {
         Ok(fields)
     }
 
-    /// Publishes the next step. `fields` are all variables on all levels, in the order of the outputs.
+    /// Publishes the next step of a single forecast. `fields` are all variables on all levels, in the order of the outputs.
     pub async fn write_step(&mut self, fields: &[Field]) -> Result<(), StoreError> {
-        self.write_step_beside(fields, fields).await
+        self.write_step_of(0, fields, fields).await
     }
 
-    /// The same where a resumed run goes on from other fields than those that are published
+    /// The same of a member, and where a resumed run goes on from other fields than those that are published
     /// ([`ForecastSpec::restart_apart`]).
-    pub async fn write_step_beside(&mut self, fields: &[Field], restart: &[Field]) -> Result<(), StoreError> {
-        let step = self.manifest.steps_complete;
+    pub async fn write_step_of(
+        &mut self,
+        member: usize,
+        fields: &[Field],
+        restart: &[Field],
+    ) -> Result<(), StoreError> {
+        if !self.own.contains(&member) {
+            let reason = format!("members {:?} are this writer's", self.own);
+            return Err(StoreError::Invalid { what: format!("a step of member {member}"), reason });
+        }
+        let step = self.steps_complete_of(member);
         let positions = self.positions_of(step, fields)?;
         let writes = fields.iter().zip(positions).map(|(field, (output, level))| {
             let array = self.arrays[output].clone();
-            let index = ObjectIndex { lead: step, level, band: 0 };
+            let index = ObjectIndex { lead: step, member, level, band: 0 };
             let turn = self.check_turn();
             // copied when its turn comes, not all at once
             async move {
@@ -181,15 +248,32 @@ impl ForecastWriter {
         stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
         let kept = self.spec.keeps_restart();
         if kept {
-            restart::write(&self.location, step, restart).await?;
+            restart::write(&self.location, &restart::path(&self.spec, member, step), restart).await?;
         }
         let crc32c = checksum(restart.iter().map(Field::values));
-        self.manifest.steps.push(StepRecord { lead_seconds: self.spec.lead_times[step].seconds(), crc32c });
-        self.manifest.steps_complete += 1;
-        self.write_manifest().await?;
+        let record = StepRecord { lead_seconds: self.spec.lead_times[step].seconds(), crc32c };
+        self.change_manifest(|manifest| {
+            match manifest.members.get_mut(member) {
+                Some(of_member) => {
+                    // to the same end however often it is done
+                    of_member.steps.truncate(step);
+                    of_member.steps.push(record.clone());
+                    manifest.settle();
+                }
+                None => {
+                    manifest.steps.push(record.clone());
+                    manifest.steps_complete += 1;
+                }
+            }
+        })
+        .await?;
         self.check_turn()?;
+        // whoever makes a step whole also makes what is made of all members
+        if self.manifest.steps_complete == step + 1 {
+            self.write_statistics(&[step]).await?;
+        }
         if kept && let Some(old) = step.checked_sub(self.spec.restart_states.max(1)) {
-            self.delete(&restart::path(old)).await?;
+            self.delete(&restart::path(&self.spec, member, old)).await?;
         }
         Ok(())
     }
@@ -232,6 +316,7 @@ impl ForecastWriter {
             let reason = format!("{steps_complete} of {steps_total} steps are published so far");
             return Err(StoreError::Invalid { what: "the end of the forecast".to_owned(), reason });
         }
+        self.write_statistics(&self.manifest.steps_without_statistics()).await?;
         self.check_turn()?;
         series::write(&self.location, &self.spec, &self.arrays).await?;
         self.check_turn()?;
@@ -241,26 +326,71 @@ impl ForecastWriter {
         }
         self.write_documents(Copy::Series, &provenance).await?;
         self.write_documents(Copy::Map, &provenance).await?;
-        self.manifest.provenance = provenance;
-        self.manifest.series = true;
-        self.manifest.state = RunState::Done;
-        self.write_manifest().await?;
+        self.change_manifest(|manifest| {
+            manifest.provenance.clone_from(&provenance);
+            manifest.series = true;
+            manifest.state = RunState::Done;
+        })
+        .await?;
+        if self.shared {
+            claim::sweep(&self.location)?;
+        }
         claim::clear(&self.location, Some(restart::FOLDER)).await
     }
 
     /// Says why the run stopped. What was published stays readable.
     pub async fn fail(&mut self, reason: String) -> Result<(), StoreError> {
-        self.manifest.state = RunState::Failed;
-        self.manifest.reason = Some(reason);
+        self.change_manifest(|manifest| {
+            manifest.state = RunState::Failed;
+            manifest.reason = Some(reason.clone());
+        })
+        .await
+    }
+
+    /// Changes the manifest that readers see.
+    async fn change_manifest(&mut self, change: impl Fn(&mut Manifest)) -> Result<(), StoreError> {
+        if self.shared {
+            return self.change_shared(change).await;
+        }
+        change(&mut self.manifest);
         self.write_manifest().await
     }
 
+    /// What a manifest tells of is on the disk before it.
+    pub(super) async fn sync(&self) -> Result<(), StoreError> {
+        let location = self.location.clone();
+        let synced = tokio::task::spawn_blocking(move || location.sync()).await;
+        let unsynced = |error: std::io::Error| {
+            StoreError::storage(format!("bringing {}/{MANIFEST_FILE} to the disk", self.location), error)
+        };
+        synced.map_err(std::io::Error::other).flatten().map_err(unsynced)
+    }
+
     /// Fails where somebody else may write by now.
-    fn check_turn(&self) -> Result<(), StoreError> {
+    pub(super) fn check_turn(&self) -> Result<(), StoreError> {
         match &self.turn {
             Turn::Alone => Ok(()),
             Turn::Leased(fence) => fence.check(&self.location),
         }
+    }
+
+    /// Of steps that all members have.
+    async fn write_statistics(&mut self, steps: &[usize]) -> Result<(), StoreError> {
+        let Some(group) = statistics::Group::of(&self.spec) else { return Ok(()) };
+        for &step in steps {
+            self.check_turn()?;
+            group.write(&self.location, (&self.spec, &self.arrays), step).await?;
+            let lead = self.spec.lead_times[step].seconds();
+            self.change_manifest(|manifest| {
+                if let Some(record) = manifest.statistics.as_mut().filter(|record| !record.lead_seconds.contains(&lead))
+                {
+                    record.lead_seconds.push(lead);
+                    record.lead_seconds.sort_unstable();
+                }
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     async fn write_documents(&self, copy: Copy, provenance: &Map<String, Value>) -> Result<(), StoreError> {
@@ -268,16 +398,25 @@ impl ForecastWriter {
             Copy::Map => self.location.clone(),
             Copy::Series => self.location.join(series::FOLDER),
         };
-        let documents = metadata::documents(&self.spec, copy, provenance);
+        Self::put_documents(&location, metadata::documents(&self.spec, copy, provenance)).await?;
+        match statistics::Group::of(&self.spec).filter(|_| copy == Copy::Map) {
+            Some(group) => {
+                Self::put_documents(&self.location.join(statistics::FOLDER), group.documents(provenance)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn put_documents(location: &Location, documents: Documents) -> Result<(), StoreError> {
         let text = |value: &Value| format!("{value:#}").into_bytes();
         let mut objects = documents.coordinates;
         objects.extend(documents.arrays.iter().map(|(name, document)| (format!("{name}/zarr.json"), text(document))));
-        stream::iter(objects.into_iter().map(|(path, bytes)| put(&location, path, bytes)))
+        stream::iter(objects.into_iter().map(|(path, bytes)| put(location, path, bytes)))
             .buffer_unordered(CONCURRENT_WRITES)
             .try_collect::<Vec<()>>()
             .await?;
         // last: what has a group document is complete
-        put(&location, "zarr.json".to_owned(), text(&documents.group)).await
+        put(location, "zarr.json".to_owned(), text(&documents.group)).await
     }
 
     /// Replaces the manifest as one, and only if nobody else did meanwhile.
@@ -294,11 +433,7 @@ impl ForecastWriter {
         };
         let path = Path::from(MANIFEST_FILE);
         let options = PutOptions { mode, ..Default::default() };
-        // what the manifest tells of is on the disk before it
-        let location = self.location.clone();
-        let synced = tokio::task::spawn_blocking(move || location.sync()).await;
-        let unsynced = |error: std::io::Error| StoreError::storage(format!("bringing {object} to the disk"), error);
-        synced.map_err(std::io::Error::other).flatten().map_err(unsynced)?;
+        self.sync().await?;
         self.check_turn()?;
         let lock = self.lock_manifest().await?;
         self.check_turn()?;

@@ -123,9 +123,11 @@ impl Ledger {
             .bind(run.start_within.map_or(0, milliseconds))
             .execute(&mut **transaction)
             .await?;
-        let text = "INSERT INTO parts (run_key, part, state, token, holder, lease_until, not_before, fruitless, \
-                    steps_complete) VALUES ($1, 0, 'queued', 0, '', 0, 0, 0, 0)";
-        sqlx::query(text).bind(run_key).execute(&mut **transaction).await?;
+        for part in 0..run.request.ensemble.parts() {
+            let text = "INSERT INTO parts (run_key, part, state, token, holder, lease_until, not_before, fruitless, \
+                        steps_complete) VALUES ($1, $2, 'queued', 0, '', 0, 0, 0, 0)";
+            sqlx::query(text).bind(run_key).bind(signed(part)).execute(&mut **transaction).await?;
+        }
         Ok(())
     }
 

@@ -85,13 +85,17 @@ pub fn run(known: &Known) -> v1::Run {
         failure_reason: known.reason().to_owned(),
         fault: known.record.as_ref().and_then(|record| record.fault).map_or(v1::Fault::Unspecified, fault).into(),
         age: Some(age(known.path.reference_time)),
+        members: known.members(),
+        member: None,
     }
 }
 
 /// The run that data were read from, as the store has it.
 pub fn run_of(forecast: &Forecast) -> v1::Run {
     let manifest = Some(forecast.shared_manifest());
-    run(&Known { path: forecast.path.clone(), manifest, record: None })
+    let run = run(&Known { path: forecast.path.clone(), manifest, record: None });
+    let steps_complete = count(forecast.manifest().steps_complete);
+    v1::Run { steps_complete, member: forecast.reader.member().map(count), ..run }
 }
 
 pub fn forecast(known: &Known, attempts: &[Attempt]) -> v1::Forecast {
@@ -138,6 +142,7 @@ fn described(bare: v1::Forecast, manifest: &Manifest) -> v1::Forecast {
     };
     v1::Forecast {
         variables: variables.collect(),
+        member_steps_complete: manifest.members.iter().map(|member| count(member.steps.len())).collect(),
         lead_times: leads().collect(),
         published_lead_times: leads().take(manifest.steps_complete).collect(),
         grid: Some(grid),

@@ -1,4 +1,4 @@
-//! `/tiles/{forecast}/{variable}/{level}/{lead}/{z}/{x}/{y}.png|.f32`, and the TileJSON that describes them.
+//! `/tiles/{forecast}/{variable}/{level}/{lead}/{z}/{x}/{y}.png|.f32[?member=]`, and the TileJSON that describes them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 
 use super::describe::run_headers;
-use super::params::{PathParts, path};
+use super::params::{Parameters, PathParts, QueryPairs, path};
 use crate::serve::catalog::Forecast;
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted};
@@ -30,10 +30,12 @@ pub async fn tile(
     State(state): State<Shared>,
     headers: HeaderMap,
     parts: PathParts<TileParts>,
+    query: QueryPairs,
 ) -> Result<Response, Error> {
     let (forecast_id, variable, level, lead, z, x, file) = path(parts)?;
+    let member = Parameters::read(query, &["member"])?.member()?;
     let name = ForecastName::from_id(&forecast_id)?;
-    let forecast = state.catalog.open(&name).await?;
+    let forecast = state.catalog.open(&name).await?.of_member(member)?;
     let mut violations = Violations::default();
     let tile = tile_id(&z, &x, &file, &mut violations);
     let selection = select::field(&forecast, &variable, &level, parse_lead(&lead), violations)?;
@@ -42,7 +44,9 @@ pub async fn tile(
         // the address of the concrete run is the answer's name, and may be kept
         let column = &selection.column;
         let (level, lead) = (column.level, selection.lead);
-        let location = format!("/tiles/{}/{}/{level}/{lead}/{z}/{x}/{file}", forecast.id(), column.variable.name);
+        let query = member.map_or(String::new(), |member| format!("?member={member}"));
+        let location =
+            format!("/tiles/{}/{}/{level}/{lead}/{z}/{x}/{file}{query}", forecast.id(), column.variable.name);
         return Ok(([(header::CACHE_CONTROL, NOT_KEPT)], Redirect::temporary(&location)).into_response());
     }
     let etag = etag(&forecast, &selection, tile, format);
@@ -86,6 +90,9 @@ fn etag(forecast: &Forecast, selection: &Selection, tile: TileId, format: Format
     let column = &selection.column;
     (LOOK, &forecast.path, &column.variable.name, column.level, selection.lead, selection.step_crc32c)
         .hash(&mut hasher);
+    if let Some(member) = forecast.reader.member() {
+        member.hash(&mut hasher);
+    }
     (tile, format.extension()).hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())
 }
