@@ -77,7 +77,7 @@ pub struct Arguments {
     /// What winds on a projected grid are published as: along its axes, or turned to east and north
     #[arg(long, value_name = "FRAME", default_value = "as-is", value_parser = ["as-is", "true"])]
     winds: String,
-    /// Folder or URL below which the forecast is written as DMI's stores, too: MODEL/CONFIG/AREA/RESOLUTION/TIME/member0/KIND.zarr
+    /// Folder or URL below which the forecast is written as DMI's stores, too: MODEL/CONFIG/AREA/RESOLUTION/TIME/memberN/KIND.zarr
     #[arg(long, value_name = "ROOT")]
     dmi_stores: Option<String>,
     /// The CONFIG of their paths
@@ -104,10 +104,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let statistics = Statistics { quantiles: arguments.quantiles.clone(), exceed: arguments.exceed.clone() };
     statistics.check(&package.layout().variables()).map_err(Failure::configuration)?;
     let location = Location::parse(&arguments.output)?;
-    let scheme = |root: &String| -> Result<dmi::Scheme, Failure> {
-        Ok(dmi::Scheme::new(Location::parse(root)?, &arguments.dmi_config, 0)?)
+    let scheme = |root: &String, member: usize| -> Result<dmi::Scheme, Failure> {
+        let member = u32::try_from(member).unwrap_or(u32::MAX);
+        Ok(dmi::Scheme::new(Location::parse(root)?, &arguments.dmi_config, member)?)
     };
-    let scheme = arguments.dmi_stores.as_ref().map(scheme).transpose()?;
+    let stores = arguments.dmi_stores.iter().flat_map(|root| (0..members).map(move |member| scheme(root, member)));
+    let schemes = stores.collect::<Result<Vec<_>, _>>()?;
     let runtime = runtime()?;
     let open = |files: &[PathBuf]| -> Result<Inventory, Failure> {
         Ok(Inventory::open(files, &isolation()?)?.trusting_units(arguments.trust_units.clone()))
@@ -148,10 +150,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let summary = forecast::run(&package, &device, initial, (to, &options), runtime.handle(), &mut reporter);
     reporter.finish();
     let summary = summary?;
-    if let Some(scheme) = scheme {
+    if !schemes.is_empty() {
         let reader = runtime.block_on(ForecastReader::open(&location))?;
-        for place in dmi::publish(&reader, &scheme, &runtime)? {
-            eprintln!("{place}");
+        for (member, scheme) in schemes.iter().enumerate() {
+            for place in dmi::publish(&reader.of_member(member)?, scheme, &runtime)? {
+                eprintln!("{place}");
+            }
         }
     }
     if arguments.json {

@@ -18,6 +18,7 @@
 //! In a store of many forecasts a group lies at `<model>/<reference time>/<run key>/forecast.zarr`.
 
 mod array;
+mod beside;
 mod catalog;
 mod claim;
 mod error;

@@ -8,18 +8,17 @@ use futures::{StreamExt, TryStreamExt, stream};
 use ndarray::{Array2, Axis};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
-use serde_json::{Map, Value};
 
 use super::array::{ObjectIndex, VariableArray};
 use super::manifest::{MANIFEST_FILE, Manifest, RunState, StepRecord};
-use super::metadata::{self, Copy, Documents};
+use super::metadata::Copy;
 use super::reader::ForecastReader;
 use super::spec::ForecastSpec;
-use super::{Fence, Location, StoreError, claim, restart, series, statistics};
+use super::{Fence, Location, StoreError, claim, restart};
 use crate::atmos::Field;
 
 /// Objects that are written at the same time.
-const CONCURRENT_WRITES: usize = 8;
+pub(super) const CONCURRENT_WRITES: usize = 8;
 
 /// By what right a writer writes.
 #[derive(Debug)]
@@ -38,15 +37,15 @@ enum Turn {
 /// nothing can be replaced conditionally, a lock makes it so.
 pub struct ForecastWriter {
     pub(super) location: Location,
-    spec: Arc<ForecastSpec>,
-    arrays: Vec<Arc<VariableArray>>,
+    pub(super) spec: Arc<ForecastSpec>,
+    pub(super) arrays: Vec<Arc<VariableArray>>,
     pub(super) manifest: Manifest,
     /// This writer's own name, as the manifest has it.
     pub(super) attempt: String,
     /// The members that are this writer's to write: all, unless others write others at the same time.
     pub(super) own: Range<usize>,
     /// Whether others may write other members at the same time.
-    shared: bool,
+    pub(super) shared: bool,
     /// What the stored manifest must still be when it is replaced, on stores that can tell.
     version: Option<UpdateVersion>,
     /// The attempt whose manifest is there; `None` where none is.
@@ -306,38 +305,6 @@ impl ForecastWriter {
         Ok(positions)
     }
 
-    /// After the last step: the series copy, what is only known at the end, and the manifest that says done.
-    pub async fn finish(&mut self, provenance: Map<String, Value>) -> Result<(), StoreError> {
-        let Manifest { state, steps_complete, steps_total, .. } = self.manifest;
-        if state == RunState::Done {
-            return Ok(());
-        }
-        if steps_complete < steps_total {
-            let reason = format!("{steps_complete} of {steps_total} steps are published so far");
-            return Err(StoreError::Invalid { what: "the end of the forecast".to_owned(), reason });
-        }
-        self.write_statistics(&self.manifest.steps_without_statistics()).await?;
-        self.check_turn()?;
-        series::write(&self.location, &self.spec, &self.arrays).await?;
-        self.check_turn()?;
-        let mut provenance = provenance;
-        for (key, value) in &self.manifest.provenance {
-            provenance.entry(key.clone()).or_insert_with(|| value.clone());
-        }
-        self.write_documents(Copy::Series, &provenance).await?;
-        self.write_documents(Copy::Map, &provenance).await?;
-        self.change_manifest(|manifest| {
-            manifest.provenance.clone_from(&provenance);
-            manifest.series = true;
-            manifest.state = RunState::Done;
-        })
-        .await?;
-        if self.shared {
-            claim::sweep(&self.location)?;
-        }
-        claim::clear(&self.location, Some(restart::FOLDER)).await
-    }
-
     /// Says why the run stopped. What was published stays readable.
     pub async fn fail(&mut self, reason: String) -> Result<(), StoreError> {
         self.change_manifest(|manifest| {
@@ -348,7 +315,7 @@ impl ForecastWriter {
     }
 
     /// Changes the manifest that readers see.
-    async fn change_manifest(&mut self, change: impl Fn(&mut Manifest)) -> Result<(), StoreError> {
+    pub(super) async fn change_manifest(&mut self, change: impl Fn(&mut Manifest)) -> Result<(), StoreError> {
         if self.shared {
             return self.change_shared(change).await;
         }
@@ -372,51 +339,6 @@ impl ForecastWriter {
             Turn::Alone => Ok(()),
             Turn::Leased(fence) => fence.check(&self.location),
         }
-    }
-
-    /// Of steps that all members have.
-    async fn write_statistics(&mut self, steps: &[usize]) -> Result<(), StoreError> {
-        let Some(group) = statistics::Group::of(&self.spec) else { return Ok(()) };
-        for &step in steps {
-            self.check_turn()?;
-            group.write(&self.location, (&self.spec, &self.arrays), step).await?;
-            let lead = self.spec.lead_times[step].seconds();
-            self.change_manifest(|manifest| {
-                if let Some(record) = manifest.statistics.as_mut().filter(|record| !record.lead_seconds.contains(&lead))
-                {
-                    record.lead_seconds.push(lead);
-                    record.lead_seconds.sort_unstable();
-                }
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    async fn write_documents(&self, copy: Copy, provenance: &Map<String, Value>) -> Result<(), StoreError> {
-        let location = match copy {
-            Copy::Map => self.location.clone(),
-            Copy::Series => self.location.join(series::FOLDER),
-        };
-        Self::put_documents(&location, metadata::documents(&self.spec, copy, provenance)).await?;
-        match statistics::Group::of(&self.spec).filter(|_| copy == Copy::Map) {
-            Some(group) => {
-                Self::put_documents(&self.location.join(statistics::FOLDER), group.documents(provenance)).await
-            }
-            None => Ok(()),
-        }
-    }
-
-    async fn put_documents(location: &Location, documents: Documents) -> Result<(), StoreError> {
-        let text = |value: &Value| format!("{value:#}").into_bytes();
-        let mut objects = documents.coordinates;
-        objects.extend(documents.arrays.iter().map(|(name, document)| (format!("{name}/zarr.json"), text(document))));
-        stream::iter(objects.into_iter().map(|(path, bytes)| put(location, path, bytes)))
-            .buffer_unordered(CONCURRENT_WRITES)
-            .try_collect::<Vec<()>>()
-            .await?;
-        // last: what has a group document is complete
-        put(location, "zarr.json".to_owned(), text(&documents.group)).await
     }
 
     /// Replaces the manifest as one, and only if nobody else did meanwhile.
@@ -487,9 +409,4 @@ fn checksum<'a>(fields: impl Iterator<Item = &'a Array2<f32>>) -> u32 {
         crc = crc32c::crc32c_append(crc, &bytes);
     }
     crc
-}
-
-async fn put(location: &Location, path: String, bytes: Vec<u8>) -> Result<(), StoreError> {
-    let result = location.store().put(&Path::from(path.as_str()), PutPayload::from(bytes)).await;
-    result.map(drop).map_err(|error| StoreError::storage(format!("writing {location}/{path}"), error))
 }

@@ -80,7 +80,8 @@ async fn many_writers_make_what_one_makes() {
             let writers: Vec<_> = (0..MEMBERS)
                 .map(|member| {
                     let (location, spec) = (location.clone(), spec.clone());
-                    tokio::spawn(async move { share(&location, &spec, member..member + 1).await })
+                    let runtime = tokio::runtime::Handle::current();
+                    std::thread::spawn(move || runtime.block_on(share(&location, &spec, member..member + 1)))
                 })
                 .collect();
             // a reader meanwhile finds nothing half
@@ -93,7 +94,7 @@ async fn many_writers_make_what_one_makes() {
                 }
             }
             for writer in writers {
-                writer.await.unwrap().unwrap();
+                writer.join().unwrap().unwrap();
             }
             assert_eq!(check_published(&location, &spec).await.unwrap(), STEPS);
             assert_eq!(ForecastReader::open(&location).await.unwrap().whole().state, RunState::Done);
