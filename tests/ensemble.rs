@@ -86,7 +86,7 @@ fn members_are_the_same_in_any_batch_and_after_any_kill() {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            let moment = Instant::now() + Duration::from_millis(150 + 90 * (round * 5 % 8));
+            let moment = Instant::now() + Duration::from_millis(150 + 130 * (round * 5 % 8));
             while Instant::now() < moment && child.try_wait().unwrap().is_none() {
                 std::thread::sleep(Duration::from_millis(5));
             }

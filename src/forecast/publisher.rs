@@ -106,7 +106,7 @@ impl Publisher<'_> {
                 }
             }
             let manifest = self.writer.manifest();
-            let valid_time = manifest.reference_time + LeadTime::from_seconds(manifest.steps[step].lead_seconds);
+            let valid_time = manifest.reference_time + LeadTime::from_seconds(manifest.lead_seconds[step]);
             let tensor = Tensor::from_vec(values, (1, order.len(), h, w), device)?;
             states.push(State { tensor, valid_time });
         }
