@@ -133,7 +133,7 @@ fn seeds_keep_their_promise() {
 
 #[test]
 fn what_is_asked_for_reads_back() {
-    for text in ["noise", "lagged:6h", "lagged:1d"] {
+    for text in ["noise", "lagged:6h", "lagged:24h"] {
         assert_eq!(text.parse::<EnsembleKind>().unwrap().to_string(), text);
     }
     for text in ["", "lagged", "lagged:", "lagged:x", "white"] {
