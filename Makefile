@@ -23,10 +23,10 @@ bench: build test-tools
 	.venv/bin/python benches/limited_area.py
 	.venv/bin/python benches/limited_area.py --model hi_lam
 	.venv/bin/python benches/ingest.py --rounds 3
-	@.venv/bin/python -c 'import weathernext, xarray_jax' 2>/dev/null && .venv/bin/python benches/graphcast.py || \
-		echo 'GraphCast: not measured, its reference is not installed (models/graphcast/README.md)'
-	@.venv/bin/python -c 'import xpublish_tiles, xpublish_edr' 2>/dev/null && .venv/bin/python benches/tiles.py || \
-		echo 'tiles and points: not measured, xpublish-tiles and xpublish-edr are not installed (benches/tiles.py)'
+	@if .venv/bin/python -c 'import weathernext, xarray_jax' 2>/dev/null; then .venv/bin/python benches/graphcast.py; \
+		else echo 'GraphCast: not measured, its reference is not installed (models/graphcast/README.md)'; fi
+	@if .venv/bin/python -c 'import xpublish_tiles, xpublish_edr' 2>/dev/null; then .venv/bin/python benches/tiles.py; \
+		else echo 'tiles and points: not measured, xpublish-tiles and xpublish-edr are not installed (benches/tiles.py)'; fi
 
 # scores of the bundled model on its test year
 skill: build

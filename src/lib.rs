@@ -12,10 +12,10 @@
 //! | floor | module | holds |
 //! |---|---|---|
 //! | 5 | [`cli`] | one file per command |
-//! | 4 | [`serve`] | gRPC and HTTP; the one place that maps errors to status codes; the map page |
+//! | 4 | [`serve`] | gRPC and HTTP (tiles, OGC EDR, WMS); derived fields; the one place that maps errors to status codes; the map page |
 //! | 4 | [`dmi`] | what DMI's infrastructure is built against: its container contract, its stores and paths |
 //! | 3 | [`tile`] | a window of a field → a tile: projection, resampling, palette, encoding |
-//! | 3 | [`forecast`] | `Rollout` and the run, the ledger of runs and the workers: where all below meet |
+//! | 3 | [`forecast`] | `Rollout` and the run, the ledger of runs, workers, schedules, placement: where all below meet |
 //! | 2 | [`import`] | what training leaves behind → packages |
 //! | 2 | [`score`] | verification against analyses |
 //! | 1 | [`model`] | packages, `State`, `Normalizer`, `StepModel`, layers and architectures |

@@ -126,7 +126,7 @@ async fn run_of(site: &Site, name: &str) -> v1::Run {
     answer.map_or_else(|_| v1::Run::default(), |answer| answer.into_inner().forecast.unwrap().run.unwrap())
 }
 
-/// Errors, lost answers, conflicts and slowness, then an hour in which nothing works at all.
+/// Errors, lost answers, conflicts and slowness, then some seconds in which nothing works at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_store_on_a_bad_day_corrupts_nothing() {
     let Some(server) = S3Server::start() else { return };

@@ -200,5 +200,4 @@ async fn runs_are_computed_by_jobs_whatever_becomes_of_the_cluster() {
     eprintln!("{} runs by {} workers", names.len(), holders.len());
     assert!(holders.len() > 2, "{holders:?}");
     site::until("no job is left", 60, async || cluster.ask("squeue", &["--noheader"]).trim().is_empty()).await;
-    assert!(!site.log("serve").is_empty());
 }
