@@ -59,6 +59,8 @@ async fn make(folder: &str, leads: i64) {
         run_key: path.run_key.clone(),
         model: path.model.clone(),
         title: "A made-up forecast".to_owned(),
+        members: 1,
+        statistics: None,
         reference_time: path.reference_time,
         lead_times: (0..leads).map(|lead| LeadTime::from_hours(6 * lead)).collect(),
         grid: grid.clone(),

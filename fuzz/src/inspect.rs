@@ -6,9 +6,9 @@ use vejr::atmos::{Level, Variable};
 use vejr::ingest::{Array, CfTime, Dataset, Inventory, Isolation, Request, SourceVariable, Wanted};
 
 /// Numbers that are read of an array, or of a request: more take longer, and tell nothing new.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 14;
 /// Variables, and levels of one, that are looked at.
-const FEW: usize = 32;
+const FEW: usize = 8;
 
 /// Reads a file in this process, as far as it can be read.
 pub fn inspect(path: &Path) {

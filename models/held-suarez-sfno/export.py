@@ -63,6 +63,15 @@ def toml(value):
     return repr(value)
 
 
+# Of the initial states of ensembles: about the errors of an analysis of the Earth's atmosphere.
+PERTURBATION = """
+[perturbation]
+kind = "correlated"
+length_scale = 1000.0
+amplitude = { u = 1.0, v = 1.0, t = 0.5, z = 50.0, sp = 100.0, t_low = 0.5, u_low = 1.0, v_low = 1.0 }
+"""
+
+
 def channel(index, stats):
     name = CHANNELS[index]
     level = "surface" if name == "sp" else "{ model_level = 8 }"
@@ -150,6 +159,7 @@ role = "climatology"
     text += '\n[grid]\nkind = "gaussian"\nlatitude = [\n'
     text += "".join(f"    {float(value)!r},\n" for value in LATITUDE)
     text += "]\nlongitude = { first = 0.0, step = 3.75, count = 96 }\n"
+    text += PERTURBATION
     text += "".join(channel(index, stats) for index in range(len(CHANNELS)))
     text += f"""
 [parity]

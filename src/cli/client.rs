@@ -250,7 +250,17 @@ fn tell(event: &v1::WatchForecastResponse, run: &v1::Run, show: Show, reporter: 
                 let lead = LeadTime::from_seconds(event.lead_time.map_or(0, |lead| lead.seconds));
                 let step = run.steps_complete as usize - 1;
                 let total = (run.steps_total as usize).saturating_sub(1);
-                reporter.show(&Progress { step, total, valid_time: reference + lead, seconds: f64::NAN });
+                let complete = run.steps_complete as usize;
+                let valid_time = reference + lead;
+                reporter.show(&Progress {
+                    step,
+                    total,
+                    member: None,
+                    complete,
+                    valid_time,
+                    seconds: f64::NAN,
+                    joules: None,
+                });
             }
             (Kind::State, _) => {
                 let detail = if event.detail.is_empty() { String::new() } else { format!(" ({})", event.detail) };

@@ -11,13 +11,14 @@ use serde::{Deserialize, Deserializer};
 use super::models::packages_in;
 use super::{Failure, Fault, isolation};
 use crate::atmos::LeadTime;
-use crate::device::DeviceRequest;
+use crate::device::{DeviceRequest, HealthCheck};
 use crate::forecast::{
-    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, Schedule, ScheduleEvents, ScheduleKeeper,
+    Admission, Arrivals, Desk, DeskLimits, Ledger, LedgerError, MOST_MEMBERS, Schedule, ScheduleEvents, ScheduleKeeper,
     SlurmPlacement, SlurmSettings, WorkerEvents, WorkerSettings,
 };
 use crate::location::Location;
 use crate::model::ModelPackage;
+use crate::store::{Exceedance, Statistics};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,9 +61,24 @@ struct Runs {
     per_client: Option<u64>,
     #[serde(default = "default_max_lead_time", deserialize_with = "duration")]
     max_lead_time: LeadTime,
+    /// Members of an ensemble.
+    #[serde(default = "default_max_members")]
+    max_members: usize,
+    /// Members that a worker takes at once, and advances side by side.
+    #[serde(default = "default_member_batch")]
+    member_batch: usize,
+    /// Published of the members of ensembles, beside mean and spread.
+    #[serde(default = "default_quantiles")]
+    quantiles: Vec<f64>,
+    /// Thresholds such as `t2m>273.15`: the fraction of the members that are above, for models that have the variable.
+    #[serde(default)]
+    exceed: Vec<Exceedance>,
     /// How long a worker that is not heard of keeps its run.
     #[serde(default = "default_lease", deserialize_with = "duration")]
     lease: LeadTime,
+    /// A device that does not finish a small product within this time gets no runs: longer than any step takes.
+    #[serde(default = "default_device_deadline", deserialize_with = "duration")]
+    device_deadline: LeadTime,
     /// Kept free on the disk of a store that is a folder: with less, nothing is taken any more.
     #[serde(default = "default_min_free_mib")]
     min_free_mib: u64,
@@ -87,8 +103,24 @@ fn default_max_lead_time() -> LeadTime {
     LeadTime::from_hours(15 * 24)
 }
 
+fn default_max_members() -> usize {
+    100
+}
+
+fn default_quantiles() -> Vec<f64> {
+    Statistics::default().quantiles
+}
+
+fn default_member_batch() -> usize {
+    1
+}
+
 fn default_lease() -> LeadTime {
     LeadTime::from_seconds(15)
+}
+
+fn default_device_deadline() -> LeadTime {
+    LeadTime::from_seconds(120)
 }
 
 fn default_min_free_mib() -> u64 {
@@ -112,10 +144,17 @@ impl Configuration {
         })?;
         let configuration: Self =
             toml::from_str(&text).map_err(|error| Failure::configuration(format!("{}: {error}", path.display())))?;
-        if let Some(Runs { lease, queue, .. }) = &configuration.runs {
+        if let Some(Runs { lease, queue, max_members, member_batch, .. }) = &configuration.runs {
             if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease.seconds()) {
                 let message = format!("runs.lease is {lease}; expected {SHORTEST_LEASE}s to {LONGEST_LEASE}s");
                 return Err(Failure::configuration(message));
+            }
+            if !(1..=MOST_MEMBERS).contains(max_members) {
+                let message = format!("runs.max_members is {max_members}; expected 1 to {MOST_MEMBERS}");
+                return Err(Failure::configuration(message));
+            }
+            if *member_batch == 0 {
+                return Err(Failure::configuration("runs.member_batch is 0; no member could be made"));
             }
             if *queue == 0 {
                 return Err(Failure::configuration("runs.queue is 0; nothing could be asked for"));
@@ -151,9 +190,15 @@ impl Configuration {
     pub async fn desk(&self, packages: &[Arc<ModelPackage>]) -> Result<Option<Arc<Desk>>, Failure> {
         let Some(runs) = &self.runs else { return Ok(None) };
         let admission = Admission { queue: runs.queue, per_client: runs.per_client.unwrap_or(runs.queue) };
-        let store = Location::parse(&self.store)?;
-        let least_free_mib = runs.min_free_mib;
-        let limits = DeskLimits { admission, lead_time: runs.max_lead_time, store, least_free_mib };
+        let limits = DeskLimits {
+            admission,
+            lead_time: runs.max_lead_time,
+            members: runs.max_members,
+            member_batch: runs.member_batch,
+            statistics: Statistics { quantiles: runs.quantiles.clone(), exceed: runs.exceed.clone() },
+            store: Location::parse(&self.store)?,
+            least_free_mib: runs.min_free_mib,
+        };
         let ledger = Ledger::open(&runs.ledger).await?;
         let desk = Desk::new(ledger, packages, self.inputs.clone(), limits);
         desk.map(|desk| Some(Arc::new(desk))).map_err(Failure::configuration)
@@ -220,6 +265,10 @@ impl Configuration {
             name: process_name(),
             only_run: None,
             until_idle: false,
+            health: HealthCheck {
+                deadline: Duration::from_secs(runs.device_deadline.seconds().unsigned_abs()),
+                ..HealthCheck::default()
+            },
             events,
         })
     }

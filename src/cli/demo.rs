@@ -9,13 +9,13 @@ use super::progress::Reporter;
 use super::serve::{interrupted, summary};
 use super::{Failure, forecast as forecast_command, isolation, runtime, say};
 use crate::atmos::LeadTime;
-use crate::device::{DeviceRequest, device_name};
+use crate::device::{DeviceRequest, EnergyMeter, device_name};
 use crate::forecast::{self, Destination, RunOptions};
 use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
 use crate::serve::{Limits, ServeConfig, Server};
-use crate::store::Encoding;
+use crate::store::{Encoding, Statistics};
 
 /// Forecast ten days with the bundled model, publish, serve on this machine, and say where to look.
 ///
@@ -46,6 +46,8 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let device = arguments.device.parse::<DeviceRequest>()?.open()?;
+    // before anything is computed
+    let meter = EnergyMeter::new(&device);
     let package = ModelPackage::open(&arguments.model)?;
     let lead_time = forecast_command::lead_time(&package, Some(arguments.lead_time), None)?;
     let root = Location::parse(&arguments.store)?;
@@ -54,16 +56,24 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let regridding = forecast::Regridding::parse(&[], &package)?;
     let sources = forecast::Sources { regridding, ..forecast::Sources::new(&init) };
     let initial = forecast::read_inputs(&package, &sources, None, lead_time, &device)?;
-    let options =
-        RunOptions { lead_time, encoding: Encoding::Float32, overwrite: false, true_winds: false, fingerprint: None };
+    let options = RunOptions {
+        lead_time,
+        ensemble: forecast::Ensemble::SINGLE,
+        statistics: Statistics::default(),
+        encoding: Encoding::Float32,
+        overwrite: false,
+        true_winds: false,
+        fingerprint: None,
+    };
     let identity = forecast::identify(&package, &initial.digest, initial.reference_time, &options);
     let path = forecast::path_in_store(&package, &identity);
     let location = path.location(&root);
     let (title, reference) = (&package.manifest().model.title, initial.reference_time);
     say(format!("{title}: {lead_time} from {reference} on {}", device_name(&device)));
     let mut reporter = Reporter::new(false);
-    let to = Destination { location: &location, fence: None };
-    let outcome = forecast::run(&package, &device, initial, (to, &options), runtime.handle(), &mut reporter);
+    let to = Destination { location: &location, members: None, fence: None };
+    let outcome =
+        forecast::run(&package, (&device, meter.as_ref()), initial, (to, &options), runtime.handle(), &mut reporter);
     reporter.finish();
     say(forecast_command::summary_text(&outcome?, &location));
 

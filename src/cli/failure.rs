@@ -92,9 +92,10 @@ impl From<ForecastError> for Failure {
             ForecastError::Store(error) => error.into(),
             ForecastError::NotYet { .. } => Self::new(Fault::NotYet, error),
             ForecastError::Input(_) => Self::new(Fault::Input, error),
-            ForecastError::Implausible(_) | ForecastError::Compute(_) | ForecastError::Stopped(_) => {
-                Self::new(Fault::Other, error)
-            }
+            ForecastError::Implausible(_)
+            | ForecastError::Compute(_)
+            | ForecastError::Panicked(_)
+            | ForecastError::Stopped(_) => Self::new(Fault::Other, error),
         }
     }
 }

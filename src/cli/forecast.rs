@@ -8,13 +8,13 @@ use serde_json::json;
 use super::progress::Reporter;
 use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{LeadTime, ReferenceTime};
-use crate::device::{DeviceRequest, device_name};
+use crate::device::{DeviceRequest, Energy, EnergyMeter, device_name};
 use crate::dmi;
-use crate::forecast::{self, Destination, Regridding, RunOptions, RunSummary, Sources};
+use crate::forecast::{self, Destination, Ensemble, EnsembleKind, Regridding, RunOptions, RunSummary, Sources};
 use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
-use crate::store::{Encoding, ForecastReader};
+use crate::store::{Encoding, Exceedance, ForecastReader, Statistics};
 
 /// Forecast from an analysis and publish every step as it is computed.
 ///
@@ -50,6 +50,24 @@ pub struct Arguments {
     /// The same as a number of steps
     #[arg(long, value_name = "N")]
     steps: Option<u32>,
+    /// Members of an ensemble, of which number 0 is the control: it starts from the analysis itself
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    members: usize,
+    /// Of the noise that the other members start with: the same seed gives the same members
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// How members start apart: noise, as the package says, or lagged:6h (number k starts k lags earlier)
+    #[arg(long, value_name = "KIND", default_value = "noise")]
+    perturbation: EnsembleKind,
+    /// Members that are advanced side by side; it changes no number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    member_batch: usize,
+    /// Quantiles of the members that are published for each lead time, beside their mean and spread
+    #[arg(long, value_name = "P", num_args = 0.., default_values_t = [0.1, 0.5, 0.9])]
+    quantiles: Vec<f64>,
+    /// Publish the fraction of the members that are above a threshold, for instance t2m>273.15 or "t 500hPa>250"
+    #[arg(long, value_name = "VAR>VALUE", num_args = 1..)]
+    exceed: Vec<Exceedance>,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: String,
@@ -59,7 +77,7 @@ pub struct Arguments {
     /// What winds on a projected grid are published as: along its axes, or turned to east and north
     #[arg(long, value_name = "FRAME", default_value = "as-is", value_parser = ["as-is", "true"])]
     winds: String,
-    /// Folder or URL below which the forecast is written as DMI's stores, too: MODEL/CONFIG/AREA/RESOLUTION/TIME/member0/KIND.zarr
+    /// Folder or URL below which the forecast is written as DMI's stores, too: MODEL/CONFIG/AREA/RESOLUTION/TIME/memberN/KIND.zarr
     #[arg(long, value_name = "ROOT")]
     dmi_stores: Option<String>,
     /// The CONFIG of their paths
@@ -78,13 +96,22 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let device = arguments.device.parse::<DeviceRequest>()?.open()?;
+    // before anything is computed
+    let meter = EnergyMeter::new(&device);
     let package = ModelPackage::open(&arguments.model)?;
     let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
+    let Arguments { members, seed, perturbation, member_batch, .. } = arguments;
+    let ensemble = Ensemble { members, seed, kind: perturbation, side_by_side: member_batch };
+    ensemble.check(&package).map_err(Failure::configuration)?;
+    let statistics = Statistics { quantiles: arguments.quantiles.clone(), exceed: arguments.exceed.clone() };
+    statistics.check(&package.layout().variables()).map_err(Failure::configuration)?;
     let location = Location::parse(&arguments.output)?;
-    let scheme = |root: &String| -> Result<dmi::Scheme, Failure> {
-        Ok(dmi::Scheme::new(Location::parse(root)?, &arguments.dmi_config, 0)?)
+    let scheme = |root: &String, member: usize| -> Result<dmi::Scheme, Failure> {
+        let member = u32::try_from(member).unwrap_or(u32::MAX);
+        Ok(dmi::Scheme::new(Location::parse(root)?, &arguments.dmi_config, member)?)
     };
-    let scheme = arguments.dmi_stores.as_ref().map(scheme).transpose()?;
+    let stores = arguments.dmi_stores.iter().flat_map(|root| (0..members).map(move |member| scheme(root, member)));
+    let schemes = stores.collect::<Result<Vec<_>, _>>()?;
     let runtime = runtime()?;
     let open = |files: &[PathBuf]| -> Result<Inventory, Failure> {
         let inventory = Inventory::open(files, &isolation()?)?.trusting_units(arguments.trust_units.clone());
@@ -103,27 +130,36 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let regridding = Regridding::parse(&arguments.regrid, &package)?;
     let sources = Sources { init: &init, boundary: boundary.as_ref(), regridding };
     let initial = forecast::read_inputs(&package, &sources, arguments.reference_time, lead_time, &device)?;
+    let initial = initial.for_ensemble(&package, &sources, &ensemble, &device)?;
     sources.regridding.notes().iter().for_each(|note| eprintln!("regridded: {note}"));
     if !arguments.json {
-        let name = package.name();
+        let name = match members {
+            1 => package.name().to_owned(),
+            members => format!("{}, {members} members,", package.name()),
+        };
         eprintln!("{name} on {}: {lead_time} from {}, to {location}", device_name(&device), initial.reference_time);
     }
     let mut reporter = Reporter::new(arguments.json);
     let options = RunOptions {
         lead_time,
+        ensemble,
+        statistics,
         encoding: arguments.encoding,
         overwrite: arguments.overwrite,
         true_winds: arguments.winds == "true",
         fingerprint: None,
     };
-    let to = Destination { location: &location, fence: None };
-    let summary = forecast::run(&package, &device, initial, (to, &options), runtime.handle(), &mut reporter);
+    let to = Destination { location: &location, members: None, fence: None };
+    let summary =
+        forecast::run(&package, (&device, meter.as_ref()), initial, (to, &options), runtime.handle(), &mut reporter);
     reporter.finish();
     let summary = summary?;
-    if let Some(scheme) = scheme {
+    if !schemes.is_empty() {
         let reader = runtime.block_on(ForecastReader::open(&location))?;
-        for place in dmi::publish(&reader, &scheme, &runtime)? {
-            eprintln!("{place}");
+        for (member, scheme) in schemes.iter().enumerate() {
+            for place in dmi::publish(&reader.of_member(member)?, scheme, &runtime)? {
+                eprintln!("{place}");
+            }
         }
     }
     if arguments.json {
@@ -162,15 +198,29 @@ pub(super) fn lead_time(
 }
 
 pub(super) fn summary_text(summary: &RunSummary, location: &Location) -> String {
-    let RunSummary { steps_total, steps_computed, wall_seconds, step_seconds, .. } = summary;
+    let RunSummary { members, steps_computed, wall_seconds, step_seconds, .. } = summary;
+    let steps_total = summary.steps_total * members;
     let memory = summary.peak_resident_bytes.map_or("not measured".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     if *steps_computed == 0 {
         return format!("{location} is complete already: {steps_total} steps, nothing was computed");
     }
     format!(
         "{location}: {steps_computed} of {steps_total} steps computed in {wall_seconds:.2} s \
-         ({step_seconds:.2} s in the network), peak memory {memory}, energy not measured"
+         ({step_seconds:.2} s in the network), peak memory {memory}, {}",
+        energy_text(summary)
     )
+}
+
+fn energy_text(summary: &RunSummary) -> String {
+    let Some(Energy { joules, idle_joules, source }) = &summary.energy else {
+        return "energy not measured".to_owned();
+    };
+    let per_member = match summary.members {
+        1 => String::new(),
+        members => format!(", {:.0} J a member", joules / members as f64),
+    };
+    let idle = 100.0 * idle_joules / joules.max(f64::MIN_POSITIVE);
+    format!("{joules:.0} J{per_member} (idle share {idle:.0} %; {source})")
 }
 
 fn summary_json(summary: &RunSummary, location: &Location) -> serde_json::Value {
@@ -178,12 +228,15 @@ fn summary_json(summary: &RunSummary, location: &Location) -> serde_json::Value 
         "output": location.to_string(),
         "run_key": summary.run_key.as_str(),
         "reference_time": summary.reference_time,
+        "members": summary.members,
         "steps_total": summary.steps_total,
         "steps_computed": summary.steps_computed,
         "wall_seconds": summary.wall_seconds,
         "step_seconds": summary.step_seconds,
         "peak_resident_bytes": summary.peak_resident_bytes,
-        "joules": null,
+        "joules": summary.energy.as_ref().map(|energy| energy.joules),
+        "idle_joules": summary.energy.as_ref().map(|energy| energy.idle_joules),
+        "energy_source": summary.energy.as_ref().map(|energy| energy.source.to_string()),
     })
 }
 

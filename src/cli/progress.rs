@@ -29,21 +29,31 @@ impl Reporter {
 
     pub fn show(&mut self, progress: &Progress) {
         match &self.bar {
-            Some(bar) => {
-                bar.set_length(progress.total as u64);
-                bar.set_position(progress.step as u64);
-                bar.set_message(format!("valid {}", progress.valid_time));
-            }
+            Some(bar) => match progress.member {
+                None => {
+                    bar.set_length(progress.total as u64);
+                    bar.set_position(progress.step as u64);
+                    bar.set_message(format!("valid {}", progress.valid_time));
+                }
+                Some((member, members)) => {
+                    bar.set_length((progress.total * members) as u64);
+                    bar.inc(1);
+                    bar.set_message(format!("member {member}, valid {}", progress.valid_time));
+                }
+            },
             None => {
                 let now = Instant::now();
                 let due = self
                     .last_line
                     .is_none_or(|last| now.saturating_duration_since(last) >= BETWEEN_LINES && now > last);
-                if due || (progress.step == progress.total && self.last_line.is_none_or(|last| last <= now)) {
-                    let Progress { step, total, valid_time, seconds } = progress;
+                let last =
+                    progress.step == progress.total && progress.member.is_none_or(|(member, of)| member + 1 == of);
+                if due || (last && self.last_line.is_none_or(|last| last <= now)) {
+                    let Progress { step, total, valid_time, seconds, .. } = progress;
+                    let member = progress.member.map_or(String::new(), |(member, _)| format!("member {member}, "));
                     // who hears of a step from a server does not hear how long it took
                     let took = if seconds.is_nan() { String::new() } else { format!(", {seconds:.3} s") };
-                    eprintln!("step {step} of {total}, valid {valid_time}{took}");
+                    eprintln!("{member}step {step} of {total}, valid {valid_time}{took}");
                     self.last_line = Some(now);
                 }
             }

@@ -8,6 +8,7 @@ use prost_types::Timestamp;
 use super::client::{Client, ServerArguments, Show, Told, explained, follow, is_not_yet, retry};
 use super::{Failure, Fault, runtime, say};
 use crate::atmos::{LeadTime, ReferenceTime};
+use crate::forecast::EnsembleKind;
 use crate::serve::v1;
 use crate::store::Encoding;
 
@@ -30,6 +31,15 @@ pub struct Arguments {
     /// How far to forecast; a multiple of the model's time step
     #[arg(long, default_value = "10d")]
     lead_time: LeadTime,
+    /// Members of an ensemble, of which number 0 is the control: it starts from the analysis itself
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    members: u32,
+    /// Of the noise that the other members start with: the same seed gives the same members
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// How members start apart: noise, as the package says, or lagged:6h (number k starts k lags earlier)
+    #[arg(long, value_name = "KIND", default_value = "noise")]
+    perturbation: EnsembleKind,
     /// float32 (lossless), or packed: int16 at forecasters' precision
     #[arg(long, default_value = "float32")]
     encoding: Encoding,
@@ -93,6 +103,12 @@ async fn ask(client: &mut Client, arguments: &Arguments) -> Result<(v1::Run, boo
         .into(),
         true_winds: arguments.winds == "true",
         start_within: arguments.start_within.map(seconds),
+        members: arguments.members,
+        seed: arguments.seed,
+        lag: match arguments.perturbation {
+            EnsembleKind::Noise => None,
+            EnsembleKind::Lagged(lag) => Some(seconds(lag)),
+        },
     };
     let begin = Instant::now();
     let mut told = false;

@@ -12,10 +12,12 @@ use crate::atmos::{Analysis, LeadTime, Level, ReferenceTime, ValidTime, Variable
 use crate::ingest::{Inventory, Request};
 use crate::location::Location;
 use crate::model::ModelPackage;
-use crate::score::{Cell, Pair, Verification, as_json, as_table, summary};
+use crate::score::{Cell, Pair, Verification, as_json, as_table, ensemble_table, summary};
 use crate::store::{self, ForecastReader};
 
 /// Score forecasts against analyses: area-weighted RMSE, bias and anomaly correlation, beside those of persistence.
+///
+/// Of ensembles these are the control's, and CRPS, RMSE of the mean, spread and the ranks of the truth (--json) the members'.
 ///
 /// FORECAST may be one forecast, or a folder or URL with many: then scores are averaged over all of them. Every lead time
 /// is scored for which the truth holds the valid time.
@@ -133,6 +135,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     } else {
         say(format!("{} forecast(s); area-weighted; {origin}", readers.len()));
         say(as_table(&scores, units));
+        let ensembles = ensemble_table(&scores, units);
+        if !ensembles.is_empty() {
+            say(format!("Of the ensembles; above, of their controls\n{ensembles}"));
+        }
         say(summary(&scores));
         if !missing.is_empty() {
             say(format!("not scored, because the truth does not hold them as asked for: {}", missing.join(", ")));
@@ -180,11 +186,21 @@ fn score_lead(
     climatology: &Fields,
     verification: &mut Verification,
 ) -> Result<(), Failure> {
+    // of an ensemble that is being made: leads that all members have
+    let whole = reader.whole().steps.iter().any(|step| step.lead_seconds == lead.seconds());
+    let members = if whole { 0..reader.spec().members } else { 0..0 };
+    let members = members.map(|member| reader.of_member(member)).collect::<Result<Vec<_>, _>>()?;
     for (key @ (variable, level), initial) in initial {
         let forecast = runtime.block_on(reader.field(variable, *level, lead))?;
         if let Some(truth) = analysis.get(reference + lead, variable, *level) {
             let pair = Pair { forecast: &forecast, truth: truth.values(), initial, climatology: climatology.get(key) };
-            verification.add(Cell { variable: variable.clone(), level: *level, lead }, pair);
+            let cell = Cell { variable: variable.clone(), level: *level, lead };
+            verification.add(cell.clone(), pair);
+            if members.len() > 1 {
+                let fields = members.iter().map(|member| runtime.block_on(member.field(variable, *level, lead)));
+                let fields = fields.collect::<Result<Vec<_>, _>>()?;
+                verification.add_ensemble(cell, &fields, truth.values());
+            }
         }
     }
     Ok(())

@@ -57,7 +57,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         true => None,
         false => {
             let told = server.step_metrics();
-            let events = WorkerEvents { step: Some(std::sync::Arc::new(told)) };
+            let device = server.device_metrics();
+            let events =
+                WorkerEvents { step: Some(std::sync::Arc::new(told)), device: Some(std::sync::Arc::new(device)) };
             let settings = runtime.block_on(configuration.worker(packages, events))?;
             Some(Worker::start(&settings, devices, runtime.handle())?)
         }

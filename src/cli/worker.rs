@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::configuration::Configuration;
 use super::serve::interrupted;
-use super::{Failure, runtime, say};
+use super::{Failure, Fault, runtime, say};
 use crate::device::device_name;
 use crate::forecast::{Worker, WorkerEvents, WorkerSettings};
 
@@ -63,7 +63,11 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             () = idle => {}
         }
     });
+    let problem = worker.problem();
     worker.drain();
+    if let Some(problem) = problem.filter(|_| arguments.until_idle) {
+        return Err(Failure::new(Fault::Device, problem));
+    }
     say("stopped");
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! A kernel is a function on tensors. On the CPU it is ours; on other devices it is made of Candle's operations.
 
 mod activation;
+mod energy;
+mod health;
 mod layer_norm;
 mod matmul;
 mod memory;
@@ -15,6 +17,8 @@ mod transpose;
 mod weights;
 
 pub use activation::Activation;
+pub use energy::{Energy, EnergyLap, EnergyMeter};
+pub use health::{DeviceWatch, HealthCheck};
 pub use matmul::{BatchAxis, Triangle, batched_complex_matmul, batched_matmul};
 pub use memory::peak_resident_bytes;
 pub use message_passing::{EdgeInput, Messages, ReceiverEdges, message_passing};

@@ -72,6 +72,22 @@ pub fn device_name(device: &Device) -> &'static str {
     }
 }
 
+/// What NVIDIA calls a GPU everywhere, however its numbers are counted; `None` of what is none.
+#[cfg(not(feature = "cuda"))]
+pub(super) fn gpu_uuid(_device: &Device) -> Option<String> {
+    None
+}
+
+/// What NVIDIA calls a GPU everywhere, however its numbers are counted; `None` of what is none.
+#[cfg(feature = "cuda")]
+pub(super) fn gpu_uuid(device: &Device) -> Option<String> {
+    let Device::Cuda(device) = device else { return None };
+    let uuid = device.cuda_stream().context().uuid().ok()?;
+    let digits = hex::encode(uuid.bytes.map(|byte| byte as u8));
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    Some(format!("GPU-{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)))
+}
+
 #[cfg(not(feature = "cuda"))]
 fn cuda_devices() -> usize {
     0

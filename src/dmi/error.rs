@@ -53,9 +53,10 @@ impl From<ForecastError> for ContractError {
             ForecastError::Input(problem) => Self::Input(vec![problem]),
             ForecastError::Ingest(error) | ForecastError::NotYet { missing: error, .. } => error.into(),
             ForecastError::Store(error) => error.into(),
-            error @ (ForecastError::Implausible(_) | ForecastError::Compute(_) | ForecastError::Stopped(_)) => {
-                Self::Failed(error.to_string())
-            }
+            error @ (ForecastError::Implausible(_)
+            | ForecastError::Compute(_)
+            | ForecastError::Panicked(_)
+            | ForecastError::Stopped(_)) => Self::Failed(error.to_string()),
         }
     }
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arrivals::{Arrivals, ArrivalsError};
+use super::arrivals::{Arrivals, ArrivalsError, fingerprint};
 use super::ledger::{Admission, Ledger, LedgerError, NewRun, RunRecord, RunRequest};
+use super::perturbation::{Ensemble, EnsembleKind};
 use super::run::{MOST_STEPS, RunOptions, identify, path_in_store};
 use crate::atmos::{LeadTime, ReferenceTime};
 use crate::location::Location;
 use crate::model::ModelPackage;
-use crate::store::Encoding;
+use crate::store::{Encoding, Exceedance, Statistics};
 
 /// What somebody asks for.
 #[derive(Debug, Clone)]
@@ -19,6 +20,9 @@ pub struct Asked {
     /// `None`: the newest analysis that is there.
     pub reference_time: Option<ReferenceTime>,
     pub lead_time: LeadTime,
+    pub members: usize,
+    pub seed: u64,
+    pub perturbation: EnsembleKind,
     pub encoding: Encoding,
     pub true_winds: bool,
     /// The same name again gets the same answer.
@@ -35,6 +39,12 @@ pub struct DeskLimits {
     /// Where forecasts are published, and what is kept free there, in MiB, where that is known.
     pub store: Location,
     pub least_free_mib: u64,
+    /// Of an ensemble.
+    pub members: usize,
+    /// Members that a worker takes at once.
+    pub member_batch: usize,
+    /// Of ensembles: thresholds are for the models that have the variable.
+    pub statistics: Statistics,
 }
 
 /// A request that is not taken.
@@ -105,6 +115,15 @@ impl Desk {
                 return Err(format!("[[inputs]] for {model:?} are there twice"));
             }
         }
+        let Statistics { quantiles, exceed } = &limits.statistics;
+        let none = Statistics { quantiles: quantiles.clone(), exceed: Vec::new() };
+        none.check(&[]).map_err(|reason| format!("[runs]: {reason}"))?;
+        for one in exceed {
+            let alone = Statistics { quantiles: Vec::new(), exceed: vec![one.clone()] };
+            if !packages.values().any(|package| alone.check(&package.layout().variables()).is_ok()) {
+                return Err(format!("[runs] exceed: no model here has what {one} is about"));
+            }
+        }
         Ok(Self { ledger, packages, arrivals: known, limits })
     }
 
@@ -115,7 +134,9 @@ impl Desk {
 
     /// Whether a request would be taken if its analysis were there.
     pub fn would_take(&self, asked: &Asked) -> Result<(), RequestError> {
-        self.check(self.package(asked)?, asked)?;
+        let package = self.package(asked)?;
+        self.check(package, asked)?;
+        self.ensemble(package, asked)?;
         self.arrivals.get(&asked.model).map(drop).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))
     }
 
@@ -136,27 +157,38 @@ impl Desk {
         let package = self.package(asked)?;
         let steps = self.check(package, asked)?;
         self.check_disk()?;
+        let ensemble = self.ensemble(package, asked)?;
         let arrivals = self.arrivals.get(&asked.model).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))?;
         let reference_time = match asked.reference_time {
             Some(time) => time,
             None => arrivals.latest().await?,
         };
-        let fingerprint = arrivals.fingerprint(reference_time).await?;
+        // members of a lagged ensemble start from older analyses, too
+        let (mut init, boundary) = arrivals.files(reference_time);
+        for earlier in ensemble.earlier_times(reference_time) {
+            let files = arrivals.files(earlier).0.into_iter().filter(|file| !init.contains(file));
+            init.extend(files.collect::<Vec<_>>());
+        }
+        let ways = (arrivals.regrid.as_slice(), arrivals.trust_units.as_slice());
+        let fingerprint = fingerprint(reference_time, (&init, &boundary), ways).await?;
         let options = RunOptions {
             lead_time: asked.lead_time,
+            ensemble,
+            statistics: self.statistics(package),
             encoding: asked.encoding,
             overwrite: false,
             true_winds: asked.true_winds,
             fingerprint: Some(fingerprint.clone()),
         };
         let identity = identify(package, "", reference_time, &options);
-        let (init, boundary) = arrivals.files(reference_time);
         let run = NewRun {
             path: path_in_store(package, &identity),
             model_digest: package.digest().to_owned(),
             steps_total: steps + 1,
             request: RunRequest {
                 lead_time: asked.lead_time,
+                ensemble,
+                statistics: options.statistics.clone(),
                 encoding: asked.encoding,
                 true_winds: asked.true_winds,
                 init,
@@ -188,6 +220,27 @@ impl Desk {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What can be made of this model's ensembles.
+    fn statistics(&self, package: &ModelPackage) -> Statistics {
+        let Statistics { quantiles, exceed } = &self.limits.statistics;
+        let has = |one: &&Exceedance| {
+            let alone = Statistics { quantiles: Vec::new(), exceed: vec![(*one).clone()] };
+            alone.check(&package.layout().variables()).is_ok()
+        };
+        Statistics { quantiles: quantiles.clone(), exceed: exceed.iter().filter(has).cloned().collect() }
+    }
+
+    fn ensemble(&self, package: &ModelPackage, asked: &Asked) -> Result<Ensemble, RequestError> {
+        let Asked { members, seed, perturbation: kind, .. } = *asked;
+        let invalid = |problem: String| RequestError::Invalid { field: "members", problem };
+        if members > self.limits.members {
+            return Err(invalid(format!("{members} are more than {} here", self.limits.members)));
+        }
+        let ensemble = Ensemble { members, seed, kind, side_by_side: self.limits.member_batch };
+        ensemble.check(package).map_err(|problem| invalid(format!("cannot be {members}: {problem}")))?;
+        Ok(ensemble)
     }
 
     /// How many steps are asked for.

@@ -28,6 +28,9 @@ pub enum ForecastError {
     Implausible(Vec<Implausible>),
     #[error("computing a step failed: {0}")]
     Compute(#[from] candle_core::Error),
+    /// A bug of ours or below, which ends the run's attempt and not its worker.
+    #[error("computing a step panicked: {0}")]
+    Panicked(String),
     #[error("the run was stopped: {}", match .0 { Stop::Draining => "this process ends", Stop::Withdrawn => "it is not this process's any more" })]
     Stopped(Stop),
 }
@@ -50,7 +53,7 @@ impl ForecastError {
                     | StoreError::Corrupt { .. }
                     | StoreError::Location(_)
             ),
-            Self::Compute(_) | Self::Stopped(_) => true,
+            Self::Compute(_) | Self::Panicked(_) | Self::Stopped(_) => true,
             Self::Configuration(_) | Self::Ingest(_) | Self::NotYet { .. } | Self::Input(_) | Self::Implausible(_) => {
                 false
             }

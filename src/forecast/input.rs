@@ -4,7 +4,7 @@ use candle_core::Device;
 use sha2::{Digest, Sha256};
 
 use super::told::Told;
-use super::{ForecastError, Regridding};
+use super::{Ensemble, ForecastError, Regridding};
 use crate::atmos::{LeadTime, ReferenceTime, ValidTime, Variable};
 use crate::ingest::{Inventory, Request, Wanted};
 use crate::model::{Channel, ChannelLayout, ModelPackage, Role, State, StateError, Surroundings};
@@ -15,6 +15,8 @@ pub struct InitialStates {
     pub reference_time: ReferenceTime,
     /// Oldest first; the last is valid at the reference time.
     pub states: Vec<State>,
+    /// The same of older analyses, one lag before the other: what the members of a lagged ensemble start from.
+    pub earlier: Vec<Vec<State>>,
     pub surroundings: Surroundings,
     /// SHA-256 of all values that were read, in the model's channel order: what the forecast depends on, whatever files it
     /// came in.
@@ -99,7 +101,7 @@ pub fn read_initial_states(
         .collect::<Result<Vec<_>, StateError>>()
         .map_err(not_this)?;
     let surroundings = Surroundings { statics, ..Surroundings::none(grid) };
-    Ok(InitialStates { reference_time, states, surroundings, digest: digest.finish() })
+    Ok(InitialStates { reference_time, states, earlier: Vec::new(), surroundings, digest: digest.finish() })
 }
 
 /// The same with all that a forecast of this length is told on its way: forcings, and what happens at the boundary of a
@@ -144,6 +146,25 @@ pub fn read_inputs(
     }
     initial.digest = told.finish()?.finish();
     Ok(initial)
+}
+
+impl InitialStates {
+    /// The same with what the members of an ensemble start from, where that is more than the analysis.
+    pub fn for_ensemble(
+        mut self,
+        package: &ModelPackage,
+        sources: &Sources<'_>,
+        ensemble: &Ensemble,
+        device: &Device,
+    ) -> Result<Self, ForecastError> {
+        ensemble.check(package).map_err(ForecastError::Configuration)?;
+        for time in ensemble.earlier_times(self.reference_time) {
+            let older = read_initial_states(package, sources, Some(time), device)?;
+            self.digest = InputDigest::continuing(&format!("{}{}", self.digest, older.digest)).finish();
+            self.earlier.push(older.states);
+        }
+        Ok(self)
+    }
 }
 
 fn not_this(error: impl ToString) -> ForecastError {

@@ -7,12 +7,15 @@ mod facing;
 mod input;
 mod key;
 mod ledger;
+mod perturbation;
 mod placement;
 mod plausible;
+mod publisher;
 mod regridding;
 mod rollout;
 mod run;
 mod schedule;
+mod start;
 mod told;
 mod wind;
 mod worker;
@@ -26,6 +29,7 @@ pub use ledger::{
     Admission, Attempt, Awaited, AwaitedState, EventKind, Lease, Ledger, LedgerError, NewRun, OpenRun, QueueDepth,
     RunEvent, RunFault, RunFilter, RunPhase, RunRecord, RunRequest,
 };
+pub use perturbation::{Ensemble, EnsembleKind, MOST_MEMBERS};
 pub use placement::{SlurmPlacement, SlurmSettings};
 pub use plausible::{Implausible, check_plausible};
 pub use regridding::Regridding;

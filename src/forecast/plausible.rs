@@ -8,6 +8,8 @@ use crate::model::{Channel, ChannelLayout, Role};
 /// A value that the atmosphere cannot have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Implausible {
+    /// Of an ensemble.
+    pub member: Option<usize>,
     pub channel: String,
     pub units: String,
     pub valid_time: ValidTime,
@@ -20,8 +22,11 @@ pub struct Implausible {
 
 impl fmt::Display for Implausible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { channel, units, valid_time, value, place: (latitude, longitude), count, expected: (low, high) } =
-            self;
+        let Self { channel, units, valid_time, value, place: (latitude, longitude), count, expected, .. } = self;
+        let (low, high) = expected;
+        if let Some(member) = self.member {
+            write!(f, "member {member}: ")?;
+        }
         write!(
             f,
             "{channel} is {value} {units} at {latitude:.2} °N {longitude:.2} °E, valid {valid_time}; \
@@ -44,6 +49,7 @@ pub fn check_plausible(fields: &[Field], layout: &ChannelLayout, analysis: bool)
         }
         if let Some(((row, column), &value)) = field.values().indexed_iter().find(|(_, value)| !inside(**value)) {
             found.push(Implausible {
+                member: None,
                 channel: channel.label(),
                 units: channel.variable.units.to_string(),
                 valid_time: field.valid_time(),

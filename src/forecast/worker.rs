@@ -2,7 +2,12 @@
 //!
 //! A worker takes a run by a lease and renews it while it works. As long as the lease is certain, a [`Fence`] is open
 //! between the run and the store; a worker that was stopped and wakes too late finds it closed, and writes nothing.
+//!
+//! Each device is looked at all the time. One that does not compute any more is given no run, and its run's lease is left to
+//! run out, so that another device goes on with it.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +23,7 @@ use super::{
     Destination, Follower, ForecastError, Progress, Regridding, RunOptions, Sources, Stop, path_in_store, read_inputs,
     run,
 };
+use crate::device::{DeviceWatch, EnergyMeter, HealthCheck, device_name};
 use crate::ingest::{Inventory, Isolation};
 use crate::location::Location;
 use crate::model::ModelPackage;
@@ -25,6 +31,8 @@ use crate::store::{Fence, Moment, StoreError};
 
 /// How often a worker looks for work that it was not told of.
 const LOOK: Duration = Duration::from_millis(250);
+/// Between two looks whether a thread has ended.
+const DRAINING: Duration = Duration::from_millis(5);
 /// Between two looks at deadlines.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// After the ledger did not answer.
@@ -51,20 +59,27 @@ pub struct WorkerSettings {
     pub only_run: Option<String>,
     /// End when nothing is left to do, and nothing that others do may be left by them.
     pub until_idle: bool,
+    /// How it is found that a device does not work any more.
+    pub health: HealthCheck,
     pub events: WorkerEvents,
 }
 
 /// What a worker tells whoever started it.
 #[derive(Clone, Default)]
 pub struct WorkerEvents {
-    /// A step was published, and computing it took so many seconds.
-    pub step: Option<Arc<dyn Fn(f64) + Send + Sync>>,
+    /// A step was published; computing it took so many seconds and, where something counts them, joules.
+    pub step: Option<Arc<StepTold>>,
+    /// A device was found to work, or not to.
+    pub device: Option<Arc<DeviceTold>>,
 }
+
+type StepTold = dyn Fn(f64, Option<f64>) + Send + Sync;
+type DeviceTold = dyn Fn(&str, bool) + Send + Sync;
 
 /// The threads that compute.
 pub struct Worker {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<(JoinHandle<()>, DeviceWatch)>,
 }
 
 impl Worker {
@@ -73,14 +88,19 @@ impl Worker {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for (number, device) in devices.into_iter().enumerate() {
+            let watch = DeviceWatch::start(device.clone(), settings.health.clone())?;
             let bench = Bench {
                 holder: format!("{}/{number}", settings.name),
                 settings: settings.clone(),
+                meter: EnergyMeter::new(&device),
                 device,
+                number,
+                watch: watch.clone(),
                 runtime: runtime.clone(),
                 stop: stop.clone(),
             };
-            threads.push(std::thread::Builder::new().name(format!("vejr-run-{number}")).spawn(move || bench.work())?);
+            let thread = std::thread::Builder::new().name(format!("vejr-run-{number}"));
+            threads.push((thread.spawn(move || bench.work())?, watch));
         }
         runtime.spawn(end_what_waited_too_long(settings.ledger.clone(), stop.clone()));
         Ok(Self { stop, threads })
@@ -93,14 +113,23 @@ impl Worker {
 
     /// Whether all threads have ended by themselves.
     pub fn is_finished(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+        self.threads.iter().all(|(thread, _)| thread.is_finished())
+    }
+
+    /// What is wrong with a device, if something is with any.
+    pub fn problem(&self) -> Option<String> {
+        self.threads.iter().find_map(|(_, watch)| watch.problem())
     }
 
     /// Lets each thread finish the step it is at, give its run back, and end.
     pub fn drain(self) {
         self.stop_soon();
-        for thread in self.threads {
-            if thread.join().is_err() {
+        for (thread, watch) in self.threads {
+            while !thread.is_finished() && watch.problem().is_none() {
+                std::thread::sleep(DRAINING);
+            }
+            // what waits for a device that does not answer would be waited for without end
+            if thread.is_finished() && thread.join().is_err() {
                 tracing::error!("a worker's thread had panicked");
             }
         }
@@ -112,6 +141,10 @@ struct Bench {
     holder: String,
     settings: WorkerSettings,
     device: Device,
+    meter: Option<EnergyMeter>,
+    /// Among the devices of the process.
+    number: usize,
+    watch: DeviceWatch,
     runtime: Handle,
     stop: Arc<AtomicBool>,
 }
@@ -126,7 +159,20 @@ struct Failed {
 impl Bench {
     fn work(&self) {
         let digests: Vec<String> = self.settings.packages.iter().map(|package| package.digest().to_owned()).collect();
+        let mut was_well = None;
         while !self.stop.load(Ordering::Acquire) {
+            let problem = self.watch.problem();
+            if was_well != Some(problem.is_none()) {
+                self.tell_health(problem.as_deref(), was_well.is_none());
+                was_well = Some(problem.is_none());
+            }
+            if problem.is_some() {
+                if self.settings.until_idle {
+                    return;
+                }
+                std::thread::sleep(LOOK);
+                continue;
+            }
             let since = Moment::now();
             let WorkerSettings { ledger, only_run, lease, .. } = &self.settings;
             let claim = ledger.claim_of(only_run.as_deref(), &self.holder, &digests, *lease);
@@ -139,6 +185,18 @@ impl Bench {
                     std::thread::sleep(LEDGER_PAUSE);
                 }
             }
+        }
+    }
+
+    fn tell_health(&self, problem: Option<&str>, first: bool) {
+        let device = format!("{}:{}", device_name(&self.device), self.number);
+        match problem {
+            Some(problem) => tracing::error!(device, problem, "the device does not work: it gets no runs"),
+            None if !first => tracing::info!(device, "the device works again"),
+            None => {}
+        }
+        if let Some(told) = &self.settings.events.device {
+            told(&device, problem.is_none());
         }
     }
 
@@ -166,9 +224,10 @@ impl Bench {
             }
             return;
         }
-        let keeper =
-            self.runtime.spawn(keep(self.settings.ledger.clone(), lease.clone(), self.settings.lease, fence.clone()));
-        let outcome = self.compute(lease, &fence);
+        let (ledger, duration) = (self.settings.ledger.clone(), self.settings.lease);
+        let keeper = self.runtime.spawn(keep((ledger, lease.clone()), duration, fence.clone(), self.watch.clone()));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.compute(lease, &fence)));
+        let outcome = outcome.unwrap_or_else(|panic| Err(ForecastError::Panicked(panic_message(&*panic))));
         keeper.abort();
         let told = match outcome {
             Ok(steps) => self.patiently(&fence, || self.settings.ledger.finish(lease, steps)),
@@ -239,8 +298,11 @@ impl Bench {
         let regridding = Regridding::parse(&request.regrid, package)?;
         let sources = Sources { init: &init, boundary: boundary.as_ref(), regridding };
         let initial = read_inputs(package, &sources, Some(reference_time), request.lead_time, &self.device)?;
+        let initial = initial.for_ensemble(package, &sources, &request.ensemble, &self.device)?;
         let options = RunOptions {
             lead_time: request.lead_time,
+            ensemble: request.ensemble,
+            statistics: request.statistics.clone(),
             encoding: request.encoding,
             overwrite: false,
             true_winds: request.true_winds,
@@ -254,8 +316,9 @@ impl Bench {
         }
         let location = path.location(&self.settings.store);
         let mut follower = Teller { bench: self, lease, fence };
-        let to = Destination { location: &location, fence: Some(fence.clone()) };
-        run(package, &self.device, initial, (to, &options), &self.runtime, &mut follower)?;
+        let members = request.ensemble.part(usize::try_from(lease.part).unwrap_or(usize::MAX));
+        let to = Destination { location: &location, members: Some(members), fence: Some(fence.clone()) };
+        run(package, (&self.device, self.meter.as_ref()), initial, (to, &options), &self.runtime, &mut follower)?;
         Ok(run_record.steps_total)
     }
 
@@ -302,17 +365,28 @@ fn classify(error: &ForecastError) -> Failed {
         ForecastError::Ingest(_) | ForecastError::NotYet { .. } | ForecastError::Input(_) => RunFault::Input,
         ForecastError::Store(_) => RunFault::Storage,
         ForecastError::Compute(_) => RunFault::Device,
-        ForecastError::Implausible(_) | ForecastError::Stopped(_) => RunFault::Other,
+        ForecastError::Implausible(_) | ForecastError::Stopped(_) | ForecastError::Panicked(_) => RunFault::Other,
     };
     Failed { fault, reason: error.to_string(), may_pass: error.may_pass() }
 }
 
-/// Renews a lease until it is lost or this is dropped.
-async fn keep(ledger: Ledger, lease: Lease, duration: Duration, fence: Fence) {
+/// What somebody said who panicked.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+/// Renews a lease until it is lost, its device does not work any more, or this is dropped.
+async fn keep((ledger, lease): (Ledger, Lease), duration: Duration, fence: Fence, watch: DeviceWatch) {
     let mut ticks = tokio::time::interval(duration / 4);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Some(problem) = watch.problem() {
+            tracing::error!(run = %lease.run.path, problem, "the device does not work: somebody else may go on with the run");
+            fence.close();
+            return;
+        }
         let since = Moment::now();
         match tokio::time::timeout(duration / 2, ledger.renew(&lease, duration)).await {
             Ok(Ok(())) => fence.open(since, duration),
@@ -358,12 +432,14 @@ impl Follower for Teller<'_> {
     }
 
     fn published(&mut self, progress: &Progress) -> Result<(), Stop> {
-        self.tell(|| self.bench.settings.ledger.published(self.lease, progress.step + 1))?;
+        let detail =
+            progress.member.map_or(String::new(), |(member, _)| format!("member {member}, step {}", progress.step));
+        self.tell(|| self.bench.settings.ledger.published_of(self.lease, progress.complete, &detail))?;
         if let Some(told) = self.bench.settings.events.step.as_ref().filter(|_| progress.step > 0) {
-            told(progress.seconds);
+            told(progress.seconds, progress.joules);
         }
         match self.bench.stop.load(Ordering::Acquire) {
-            true if progress.step < progress.total => Err(Stop::Draining),
+            true if progress.complete <= progress.total => Err(Stop::Draining),
             _ => Ok(()),
         }
     }

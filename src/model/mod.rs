@@ -27,7 +27,7 @@ pub use channel::{Channel, ChannelLayout, Clamp, Role};
 pub use error::{PackageError, Problem, ProblemList};
 pub use formula::Formula;
 pub use limited_area::{BoundaryKind, BoundaryNodes, BoundaryTimes, BoundaryWindow, Frame};
-pub use manifest::{Channels, Manifest, Planet, Predicts};
+pub use manifest::{Channels, Manifest, Noise, Perturbation, Planet, Predicts};
 pub use normalizer::Normalizer;
 pub use package::{MANIFEST_FILE, ModelPackage, sha256_of};
 pub use parity::{ChannelParity, ParityError};

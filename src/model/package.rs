@@ -17,7 +17,7 @@ use super::limited_area::{Boundary, LimitedAreaStep};
 use super::manifest::{BoundaryForm, is_object_name};
 use super::{
     BoundaryNodes, BoundaryWindow, ChannelLayout, Channels, Frame, Manifest, ModelGrid, NetworkStep, Normalizer,
-    PackageError, Persistence, ProblemList, StepModel, Surroundings,
+    PackageError, Persistence, Perturbation, ProblemList, StepModel, Surroundings,
 };
 use crate::atmos::{Grid, LeadTime};
 
@@ -35,6 +35,7 @@ pub struct ModelPackage {
     channels: Channels,
     grid: ModelGrid,
     boundary: Option<BoundaryForm>,
+    perturbation: Option<Perturbation>,
     arch: arch::ArchConfig,
     digest: String,
 }
@@ -65,6 +66,7 @@ impl ModelPackage {
                 channels: validated.channels,
                 grid: validated.grid,
                 boundary: validated.boundary,
+                perturbation: validated.perturbation,
                 manifest,
                 arch,
             }),
@@ -160,6 +162,11 @@ impl ModelPackage {
 
     pub fn grid(&self) -> &ModelGrid {
         &self.grid
+    }
+
+    /// How the members of an ensemble start apart; `None` where the package does not say.
+    pub fn perturbation(&self) -> Option<&Perturbation> {
+        self.perturbation.as_ref()
     }
 
     /// Steps before and after its target time of which a step takes forcings.

@@ -35,6 +35,30 @@ pub fn as_table(scores: &[Score], units: impl Fn(&str) -> String) -> String {
     text
 }
 
+/// What is the ensembles' own, one block per variable and level; empty where there are none.
+pub fn ensemble_table(scores: &[Score], units: impl Fn(&str) -> String) -> String {
+    let mut text = String::new();
+    let mut heading = None;
+    for (score, ensemble) in scores.iter().filter_map(|score| Some((score, score.ensemble.as_ref()?))) {
+        let block = (score.cell.variable.clone(), score.cell.level);
+        if heading.as_ref() != Some(&block) {
+            text += &format!("\n{} {} [{}], {} members\n", block.0, block.1, units(&block.0), ensemble.members);
+            text += "    lead        crps   crps fair   mean rmse      spread  spread/skill\n";
+            heading = Some(block);
+        }
+        let ratio = ensemble.spread_skill.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
+        text += &format!(
+            "{:>8} {:>11} {:>11} {:>11} {:>11}  {ratio:>12}\n",
+            score.cell.lead.to_string(),
+            digits(ensemble.crps),
+            digits(ensemble.crps_fair),
+            digits(ensemble.mean_rmse),
+            digits(ensemble.spread),
+        );
+    }
+    text
+}
+
 /// How far the forecasts are useful, in two lines: against persistence, and against climatology where there is one.
 pub fn summary(scores: &[Score]) -> String {
     let better = scores.iter().filter(|score| score.rmse < score.persistence_rmse).count();
@@ -58,7 +82,7 @@ pub fn as_json(scores: &[Score], units: impl Fn(&str) -> String) -> Value {
     scores
         .iter()
         .map(|score| {
-            json!({
+            let mut object = json!({
                 "variable": &*score.cell.variable,
                 "level": score.cell.level.to_string(),
                 "lead_hours": score.cell.lead.hours(),
@@ -69,7 +93,19 @@ pub fn as_json(scores: &[Score], units: impl Fn(&str) -> String) -> Value {
                 "climatology_rmse": score.climatology_rmse,
                 "bias": score.bias,
                 "acc": score.acc,
-            })
+            });
+            if let Some(ensemble) = &score.ensemble {
+                object["ensemble"] = json!({
+                    "members": ensemble.members,
+                    "crps": ensemble.crps,
+                    "crps_fair": ensemble.crps_fair,
+                    "mean_rmse": ensemble.mean_rmse,
+                    "spread": ensemble.spread,
+                    "spread_skill": ensemble.spread_skill,
+                    "rank_histogram": ensemble.ranks,
+                });
+            }
+            object
         })
         .collect()
 }

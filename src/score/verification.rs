@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+use super::ensemble::{EnsembleScore, EnsembleSums};
 use crate::atmos::{Grid, LeadTime, Level};
 
 /// What is scored together: one variable on one level at one lead time.
@@ -26,7 +27,7 @@ pub struct Pair<'a> {
     pub climatology: Option<&'a Array2<f32>>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sums {
     forecasts: usize,
     bias: f64,
@@ -34,6 +35,7 @@ struct Sums {
     persistence_square: f64,
     climatology_square: Option<f64>,
     acc: Option<f64>,
+    ensemble: EnsembleSums,
 }
 
 /// The scores of one [`Cell`], in the variable's units.
@@ -50,6 +52,8 @@ pub struct Score {
     pub climatology_rmse: Option<f64>,
     /// Centred anomaly correlation; `None` without a climatology, and where there is no anomaly to correlate with.
     pub acc: Option<f64>,
+    /// `None` of single forecasts.
+    pub ensemble: Option<EnsembleScore>,
 }
 
 /// Collects comparisons, and tells their scores.
@@ -106,6 +110,13 @@ impl Verification {
         }
     }
 
+    /// Adds the members of an ensemble, the control among them, after its comparison was added ([`Self::add`]).
+    pub fn add_ensemble(&mut self, cell: Cell, members: &[Array2<f32>], truth: &Array2<f32>) {
+        if let Some(sums) = self.cells.get_mut(&cell) {
+            sums.ensemble.add(members, truth, &self.weights);
+        }
+    }
+
     /// In order of variable, level, lead.
     pub fn scores(&self) -> Vec<Score> {
         self.cells
@@ -120,6 +131,7 @@ impl Verification {
                     persistence_rmse: (sums.persistence_square / n).sqrt(),
                     climatology_rmse: sums.climatology_square.map(|square| (square / n).sqrt()),
                     acc: sums.acc.map(|acc| acc / n),
+                    ensemble: sums.ensemble.score(),
                 }
             })
             .collect()

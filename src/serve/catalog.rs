@@ -8,7 +8,7 @@ use moka::future::Cache;
 use tokio::sync::Mutex;
 
 use super::derived::{Offer, offers};
-use super::error::Error;
+use super::error::{Error, Violation};
 use super::names::{ForecastName, id, quoted, resource_name};
 use crate::atmos::ReferenceTime;
 use crate::location::Location;
@@ -26,7 +26,7 @@ pub struct Forecast {
     pub path: ForecastPath,
     pub reader: ForecastReader,
     /// What can be asked for: stored, then derived.
-    pub offers: Vec<Offer>,
+    pub offers: Arc<[Offer]>,
     manifest: Arc<Manifest>,
 }
 
@@ -43,6 +43,21 @@ impl Forecast {
         self.reader.manifest()
     }
 
+    /// The same forecast's data of a member; without one of the control, which a forecast that is opened has anyway.
+    pub fn of_member(self: Arc<Self>, member: Option<usize>) -> Result<Arc<Self>, Error> {
+        let Some(member) = member else { return Ok(self) };
+        let of_member = self.member(member).map_err(|error| Violation::new("member", error.to_string()))?;
+        Ok(Arc::new(of_member))
+    }
+
+    /// The same forecast's data of a member; of one that is no ensemble member 0 is the forecast itself.
+    pub fn member(&self, member: usize) -> Result<Self, StoreError> {
+        let Self { path, reader, offers, manifest } = self;
+        let reader = reader.of_member(member)?;
+        Ok(Self { path: path.clone(), reader, offers: offers.clone(), manifest: manifest.clone() })
+    }
+
+    /// The run's own manifest: of an ensemble its steps are those that all members have.
     pub fn shared_manifest(&self) -> Arc<Manifest> {
         self.manifest.clone()
     }
@@ -119,8 +134,8 @@ impl Catalog {
         // concurrent requests wait for the one that opens
         let opened = self.open.try_get_with(path.clone(), async {
             let reader = ForecastReader::open(&path.location(&self.root)).await?;
-            let manifest = Arc::new(reader.manifest().clone());
-            let offers = offers(&reader.spec().outputs);
+            let manifest = reader.whole().clone();
+            let offers = offers(&reader.spec().outputs).into();
             Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader, offers, manifest })))
         });
         match opened.await {

@@ -52,7 +52,7 @@ impl Default for Limits {
             watchers: 1024,
             request_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
-            cache_bytes: 256 << 20,
+            cache_bytes: 128 << 20,
             window_values: 32 << 20,
             answer_values: 4 << 20,
         }

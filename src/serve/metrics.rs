@@ -1,8 +1,8 @@
 //! What a server counts, for Prometheus.
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Cheap to clone: handles on shared counters. Each server has its own, so that tests run side by side.
@@ -33,6 +33,10 @@ pub struct Metrics {
     pub arrival_seconds: GaugeVec,
     /// Of the workers in this process.
     pub step_seconds: Histogram,
+    /// Of the workers in this process, where something counts them.
+    pub joules: Counter,
+    /// By device of this process.
+    pub device_up: IntGaugeVec,
 }
 
 const LATENCY_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -80,6 +84,11 @@ impl Metrics {
                 HistogramOpts::new("vejr_step_seconds", "Computing one step, of the workers in this process.")
                     .buckets(LATENCY_BUCKETS.to_vec()),
             )?,
+            joules: Counter::new("vejr_joules_total", "What computing steps took, of the workers in this process.")?,
+            device_up: IntGaugeVec::new(
+                Opts::new("vejr_device_up", "1 while a device of this process computes right and in time, else 0."),
+                &["device"],
+            )?,
             registry,
         };
         let registry = &metrics.registry;
@@ -99,6 +108,8 @@ impl Metrics {
         registry.register(Box::new(metrics.awaited.clone()))?;
         registry.register(Box::new(metrics.arrival_seconds.clone()))?;
         registry.register(Box::new(metrics.step_seconds.clone()))?;
+        registry.register(Box::new(metrics.joules.clone()))?;
+        registry.register(Box::new(metrics.device_up.clone()))?;
         Ok(metrics)
     }
 
@@ -126,6 +137,7 @@ mod tests {
         metrics.runs.with_label_values(&["queued"]).set(1);
         metrics.awaited.with_label_values(&["hourly", "late"]).set(1);
         metrics.arrival_seconds.with_label_values(&["hourly"]).set(1.0);
+        metrics.device_up.with_label_values(&["cpu:0"]).set(1);
         let text = String::from_utf8(metrics.text().unwrap().1).unwrap();
         let known: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

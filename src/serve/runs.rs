@@ -55,6 +55,16 @@ impl Known {
         }
     }
 
+    /// 1 for a single forecast.
+    pub fn members(&self) -> u32 {
+        let members = match (&self.manifest, &self.record) {
+            (Some(manifest), _) => manifest.members.len().max(1),
+            (None, Some(record)) => record.request.ensemble.members,
+            (None, None) => 1,
+        };
+        u32::try_from(members).unwrap_or(u32::MAX)
+    }
+
     pub fn reason(&self) -> &str {
         match (&self.record, &self.manifest) {
             (Some(record), _) => &record.reason,

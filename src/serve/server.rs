@@ -104,9 +104,19 @@ impl Server {
     }
 
     /// Counts the steps of workers in this process.
-    pub fn step_metrics(&self) -> impl Fn(f64) + Send + Sync + 'static {
-        let seconds = self.state.metrics.step_seconds.clone();
-        move |step| seconds.observe(step)
+    pub fn step_metrics(&self) -> impl Fn(f64, Option<f64>) + Send + Sync + 'static {
+        let (seconds, total) = (self.state.metrics.step_seconds.clone(), self.state.metrics.joules.clone());
+        move |step, joules| {
+            seconds.observe(step);
+            // a counter only grows
+            total.inc_by(joules.unwrap_or(0.0).max(0.0));
+        }
+    }
+
+    /// Keeps whether each device of this process works.
+    pub fn device_metrics(&self) -> impl Fn(&str, bool) + Send + Sync + 'static {
+        let up = self.state.metrics.device_up.clone();
+        move |device, works| up.with_label_values(&[device]).set(i64::from(works))
     }
 
     /// Keeps how long after their reference times the analyses of each schedule arrived.

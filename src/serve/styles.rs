@@ -31,15 +31,17 @@ impl Styles {
         if let Some(style) = Style::conventional(&column.variable, column.level) {
             return Ok(Arc::new(style));
         }
-        let first = forecast.manifest().steps.first();
+        // of an ensemble the control's, so that all members are coloured alike
+        let control = forecast.member(0).map_err(|error| Error::Store(Arc::new(error)))?;
+        let first = control.manifest().steps.first();
         // A run without a step has nothing to show yet, and its range must not be settled by that.
         let Some(step) = first else {
             return Ok(Arc::new(Style::from_values(&column.variable, column.level, &[])));
         };
         let key = (forecast.path.clone(), column.variable.name.clone(), column.level, step.crc32c);
         let read = async {
-            let height = forecast.reader.spec().grid.shape().0;
-            let values = fields::rows(forecast, column, 0, 0..height).await?.into_iter().collect::<Vec<f32>>();
+            let height = control.reader.spec().grid.shape().0;
+            let values = fields::rows(&control, column, 0, 0..height).await?.into_iter().collect::<Vec<f32>>();
             Ok::<_, Error>(Arc::new(Style::from_values(&column.variable, column.level, &values)))
         };
         self.cache.try_get_with(key, read).await.map_err(|error| (*error).clone())

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::spec::{Encoding, ForecastSpec, Output};
-use super::{Location, StoreError};
+use super::{Location, Statistics, StoreError};
 use crate::atmos::{Attributes, Axes, Grid, GridKind, LeadTime, Level, Projection, ReferenceTime, Variable};
 
 /// Name of the manifest, beside the arrays.
@@ -35,6 +35,38 @@ pub struct StepRecord {
     pub crc32c: u32,
 }
 
+/// Statistics of an ensemble's members, and how far they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatisticsRecord {
+    #[serde(flatten)]
+    pub made: Statistics,
+    /// The lead times that may be read, ascending.
+    pub lead_seconds: Vec<i64>,
+}
+
+/// How far a member of an ensemble is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRecord {
+    /// As the manifest's, of whoever writes the member.
+    pub attempt: String,
+    /// The steps that may be read of it: the first lead times.
+    pub steps: Vec<StepRecord>,
+}
+
+/// What a writer's steps took, as far as it was counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnergyRecord {
+    /// The writer.
+    pub attempt: String,
+    /// Computed by it, of all its members together.
+    pub steps: usize,
+    pub joules: f64,
+    /// Of these, what would have been used without work, too.
+    pub idle_joules: f64,
+    /// What was counted, and by whom.
+    pub source: String,
+}
+
 /// The manifest as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -52,8 +84,15 @@ pub struct Manifest {
     pub reason: Option<String>,
     pub steps_complete: usize,
     pub steps_total: usize,
-    /// The steps that may be read: the first `steps_complete` lead times.
+    /// The steps that may be read: the first `steps_complete` lead times. Of an ensemble those that all members have, with
+    /// the checksum of the members' checksums.
     pub steps: Vec<StepRecord>,
+    /// Of an ensemble, in the order of the members; empty for a single forecast.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberRecord>,
+    /// What `statistics/` has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<StatisticsRecord>,
     /// Whether `series/` is there.
     pub series: bool,
     pub lead_seconds: Vec<i64>,
@@ -72,6 +111,9 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restart_apart: bool,
     pub provenance: Map<String, Value>,
+    /// Of each writer that had a counter: also of those whose work was lost in part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub energy: Vec<EnergyRecord>,
 }
 
 /// A grid other than of parallels and meridians, as it is stored.
@@ -152,10 +194,13 @@ pub struct OutputRecord {
 impl Manifest {
     /// The manifest of a run that has not published anything.
     pub(super) fn new(spec: &ForecastSpec) -> Self {
+        let attempt = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let members = if spec.is_ensemble() { spec.members } else { 0 };
         Self {
             format: FORMAT,
             run_key: spec.run_key.clone(),
-            attempt: format!("{:016x}", RandomState::new().build_hasher().finish()),
+            members: vec![MemberRecord { attempt: attempt.clone(), steps: Vec::new() }; members],
+            attempt,
             model: spec.model.clone(),
             title: spec.title.clone(),
             reference_time: spec.reference_time,
@@ -164,6 +209,11 @@ impl Manifest {
             steps_complete: 0,
             steps_total: spec.lead_times.len(),
             steps: Vec::new(),
+            statistics: spec
+                .statistics
+                .clone()
+                .filter(|_| spec.is_ensemble())
+                .map(|made| StatisticsRecord { made, lead_seconds: Vec::new() }),
             series: false,
             lead_seconds: spec.lead_times.iter().map(|lead| lead.seconds()).collect(),
             encoding: spec.encoding,
@@ -186,6 +236,29 @@ impl Manifest {
             restart_states: spec.restart_states,
             restart_apart: spec.restart_apart,
             provenance: spec.provenance.clone(),
+            energy: Vec::new(),
+        }
+    }
+
+    /// What all writers' steps took together; `None` where nothing was counted.
+    pub fn energy_used(&self) -> Option<EnergyRecord> {
+        let mut sources: Vec<&str> = self.energy.iter().map(|record| &*record.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        (!sources.is_empty()).then(|| EnergyRecord {
+            attempt: String::new(),
+            steps: self.energy.iter().map(|record| record.steps).sum(),
+            joules: self.energy.iter().map(|record| record.joules).sum(),
+            idle_joules: self.energy.iter().map(|record| record.idle_joules).sum(),
+            source: sources.join("; "),
+        })
+    }
+
+    /// Replaces what the same writer said before.
+    pub(super) fn note_energy(&mut self, record: &EnergyRecord) {
+        match self.energy.iter_mut().find(|other| other.attempt == record.attempt) {
+            Some(other) => other.clone_from(record),
+            None => self.energy.push(record.clone()),
         }
     }
 
@@ -212,15 +285,52 @@ impl Manifest {
         if manifest.format != FORMAT {
             return Err(corrupt(format!("format {} where this vejr reads {FORMAT}", manifest.format)));
         }
-        let steps = manifest.steps.iter().map(|step| step.lead_seconds);
+        let leads = |steps: &[StepRecord]| {
+            steps.len() <= manifest.lead_seconds.len()
+                && steps.iter().zip(&manifest.lead_seconds).all(|(step, lead)| step.lead_seconds == *lead)
+        };
         if manifest.steps.len() != manifest.steps_complete
             || manifest.steps_total != manifest.lead_seconds.len()
-            || manifest.steps_complete > manifest.steps_total
-            || !steps.eq(manifest.lead_seconds.iter().copied().take(manifest.steps_complete))
+            || !leads(&manifest.steps)
+            || !manifest.members.iter().all(|member| leads(&member.steps))
+            || (!manifest.members.is_empty() && manifest.steps != manifest.common_steps())
         {
             return Err(corrupt("its lists of steps contradict each other".to_owned()));
         }
         Ok(manifest)
+    }
+
+    /// The steps that all members of an ensemble have.
+    fn common_steps(&self) -> Vec<StepRecord> {
+        let count = self.members.iter().map(|member| member.steps.len()).min().unwrap_or(0);
+        let common = |step: usize| {
+            let crc = |crc, member: &MemberRecord| crc32c::crc32c_append(crc, &member.steps[step].crc32c.to_le_bytes());
+            StepRecord { lead_seconds: self.lead_seconds[step], crc32c: self.members.iter().fold(0, crc) }
+        };
+        (0..count).map(common).collect()
+    }
+
+    /// After a member of an ensemble has got on.
+    pub(super) fn settle(&mut self) {
+        self.steps = self.common_steps();
+        self.steps_complete = self.steps.len();
+    }
+
+    /// Steps that all members have, and whose statistics are not there.
+    pub(super) fn steps_without_statistics(&self) -> Vec<usize> {
+        let Some(statistics) = &self.statistics else { return Vec::new() };
+        let there = |step: &usize| statistics.lead_seconds.contains(&self.lead_seconds[*step]);
+        (0..self.steps_complete).filter(|step| !there(step)).collect()
+    }
+
+    /// The manifest as if a member of an ensemble were the forecast: its steps are those that may be read.
+    pub(super) fn of_member(&self, member: usize) -> Self {
+        let mut own = self.clone();
+        if let Some(record) = self.members.get(member) {
+            own.steps.clone_from(&record.steps);
+            own.steps_complete = own.steps.len();
+        }
+        own
     }
 
     /// Whether both describe the same arrays, so that one writer can go on where another stopped.
@@ -233,6 +343,8 @@ impl Manifest {
             && self.longitude == other.longitude
             && self.grid == other.grid
             && self.outputs == other.outputs
+            && self.members.len() == other.members.len()
+            && self.statistics.as_ref().map(|of| &of.made) == other.statistics.as_ref().map(|of| &of.made)
     }
 
     /// Where the points of its fields are; the error says why the manifest describes no grid.
@@ -262,6 +374,8 @@ impl Manifest {
             title: self.title.clone(),
             reference_time: self.reference_time,
             lead_times: self.lead_seconds.iter().map(|&seconds| LeadTime::from_seconds(seconds)).collect(),
+            members: self.members.len().max(1),
+            statistics: self.statistics.as_ref().map(|of| of.made.clone()),
             grid: Arc::new(grid),
             outputs: outputs.collect::<Result<_, StoreError>>()?,
             encoding: self.encoding,

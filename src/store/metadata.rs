@@ -35,18 +35,19 @@ fn horizontal(grid: &Grid, rows: usize, columns: usize) -> impl Iterator<Item = 
     (grid.dimensions().len() > 1).then_some(rows).into_iter().chain([columns])
 }
 
-/// Metadata of a variable's array, `[reference_time, lead_time, level?, H, W]`, or `[…, N]` for points.
+/// Metadata of a variable's array, `[reference_time, lead_time, member?, level?, H, W]`, or `[…, N]` for points.
 fn variable_document(spec: &ForecastSpec, output: &Output, vertical: Option<&str>, copy: Copy) -> Value {
-    let with_levels = |leads: usize, levels: usize, rows: usize, columns: usize| -> Vec<u64> {
+    let with_levels = |leads: usize, members: usize, levels: usize, rows: usize, columns: usize| -> Vec<u64> {
+        let members = spec.is_ensemble().then_some(members);
         let levels = has_levels(output).then_some(levels);
         let horizontal = horizontal(&spec.grid, rows, columns);
-        [1, leads].into_iter().chain(levels).chain(horizontal).map(|n| n as u64).collect()
+        [1, leads].into_iter().chain(members).chain(levels).chain(horizontal).map(|n| n as u64).collect()
     };
     let (h, w) = spec.grid.shape();
-    let shape = with_levels(spec.lead_times.len(), output.levels.len(), h, w);
+    let shape = with_levels(spec.lead_times.len(), spec.members, output.levels.len(), h, w);
     let Shape { leads, rows, columns, chunk_rows, chunk_columns } = Shape::of(spec, copy);
-    let object = with_levels(leads, 1, rows, columns);
-    let chunk = with_levels(leads, 1, chunk_rows, chunk_columns);
+    let object = with_levels(leads, 1, 1, rows, columns);
+    let chunk = with_levels(leads, 1, 1, chunk_rows, chunk_columns);
     let packing = (spec.encoding == Encoding::Packed).then(|| Packing::of(output));
     let (data_type, fill) = match packing {
         None => ("float32", json!("NaN")),
@@ -57,6 +58,7 @@ fn variable_document(spec: &ForecastSpec, output: &Output, vertical: Option<&str
     };
     let sharding = shard::sharding_document(packing, &chunk);
     let mut dimensions = vec!["reference_time", "lead_time"];
+    dimensions.extend(spec.is_ensemble().then_some("member"));
     dimensions.extend(vertical);
     dimensions.extend(spec.grid.dimensions());
     let mut attributes = attributes(&[
@@ -174,6 +176,16 @@ pub(super) fn documents(spec: &ForecastSpec, copy: Copy, provenance: &Map<String
         integer(&valid),
         instant("time", "time that the values are valid for"),
     );
+    if spec.is_ensemble() {
+        let members: Vec<i64> = (0..).take(spec.members).collect();
+        add("member", "int64", &["member"], &[spec.members as u64], integer(&members), {
+            attributes(&[
+                ("standard_name", "realization"),
+                ("long_name", "member of the ensemble; 0 is the control"),
+                ("units", "1"),
+            ])
+        });
+    }
     for coordinate in grid_coordinates(&spec.grid) {
         let Coordinate { name, dimensions, shape, values, attributes } = coordinate;
         add(name, "float64", dimensions, &shape, float(&values), attributes);

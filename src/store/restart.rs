@@ -13,23 +13,26 @@ use crate::atmos::Field;
 /// outputs; the manifest has its checksum.
 pub(super) const FOLDER: &str = "restart";
 
-pub(super) fn path(step: usize) -> Path {
-    Path::from(format!("{FOLDER}/{step}"))
+/// Of a member's step; single forecasts have no folder for members.
+pub(super) fn path(spec: &ForecastSpec, member: usize, step: usize) -> Path {
+    match spec.is_ensemble() {
+        true => Path::from(format!("{FOLDER}/{member}/{step}")),
+        false => Path::from(format!("{FOLDER}/{step}")),
+    }
 }
 
-pub(super) async fn write(location: &Location, step: usize, fields: &[Field]) -> Result<(), StoreError> {
+pub(super) async fn write(location: &Location, path: &Path, fields: &[Field]) -> Result<(), StoreError> {
     let values = fields.iter().flat_map(|field| field.values().iter());
     let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
-    let written = location.store().put(&path(step), PutPayload::from(bytes)).await;
-    written.map(drop).map_err(|error| StoreError::storage(format!("writing {location}/{}", path(step)), error))
+    let written = location.store().put(path, PutPayload::from(bytes)).await;
+    written.map(drop).map_err(|error| StoreError::storage(format!("writing {location}/{path}"), error))
 }
 
 pub(super) async fn read(
     location: &Location,
     spec: &ForecastSpec,
-    step: usize,
+    path: &Path,
 ) -> Result<Vec<Array2<f32>>, StoreError> {
-    let path = path(step);
     let object = || format!("{location}/{path}");
     let failed = |error: object_store::Error| match error {
         object_store::Error::NotFound { .. } => {
@@ -39,7 +42,7 @@ pub(super) async fn read(
     };
     let (h, w) = spec.grid.shape();
     let due = spec.fields().count() * h * w * 4;
-    let found = location.store().get(&path).await.map_err(failed)?;
+    let found = location.store().get(path).await.map_err(failed)?;
     if found.meta.size != due as u64 {
         let reason = format!("{} bytes where {due} are due", found.meta.size);
         return Err(StoreError::Corrupt { object: object(), reason });

@@ -29,9 +29,11 @@ pub(super) async fn write(
     let (h, w) = spec.grid.shape();
     let leads = spec.lead_times.len();
     let objects = spec.fields().flat_map(|(output, level)| {
-        let bands =
-            move |lead| (0..h.div_ceil(shape.rows)).map(move |band| (output, ObjectIndex { lead, level, band }));
-        (0..leads.div_ceil(shape.leads)).flat_map(bands)
+        let bands = move |(member, lead)| {
+            (0..h.div_ceil(shape.rows)).map(move |band| (output, ObjectIndex { lead, member, level, band }))
+        };
+        let leads = leads.div_ceil(shape.leads);
+        (0..spec.members).flat_map(move |member| (0..leads).map(move |lead| (member, lead))).flat_map(bands)
     });
     let objects: Vec<(usize, ObjectIndex)> = objects.collect();
     let writes = objects.into_iter().map(|(output, index)| {
@@ -44,7 +46,7 @@ pub(super) async fn write(
             let reads = leads.map(|lead| {
                 let part = Part { leads: lead..lead + 1, rows: rows.clone(), columns: 0..w };
                 let from = &from;
-                async move { from.read(index.level, part).await.map(|step| (lead, step)) }
+                async move { from.read((index.member, index.level), part).await.map(|step| (lead, step)) }
             });
             let mut reads = stream::iter(reads).buffer_unordered(CONCURRENT_READS);
             while let Some((lead, step)) = reads.try_next().await? {

@@ -9,7 +9,7 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut3, s};
+use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, s};
 use serde_json::{Value, json};
 use zarrs::array::{ArrayBytes, ArrayToBytesCodecTraits, CodecChain, CodecOptions, DataType, FillValue, data_type};
 
@@ -218,6 +218,12 @@ impl ShardCodec {
         self.shape.chunk_count() as u64 * self.largest_chunk() + self.index_len() as u64
     }
 
+    /// What is wrong with the size of an object, if something is.
+    pub fn check_size(&self, size: u64) -> Result<(), String> {
+        let sizes = self.index_len() as u64..=self.largest_object();
+        if sizes.contains(&size) { Ok(()) } else { Err(format!("it has {size} bytes, expected {sizes:?}")) }
+    }
+
     fn largest_chunk(&self) -> u64 {
         self.shape.chunk_len() as u64 * 4 + CODEC_OVERHEAD
     }
@@ -284,6 +290,13 @@ impl ShardCodec {
             into.slice_mut(s![.., r, c]).assign(&source);
         }
         Ok(())
+    }
+
+    /// A whole inner chunk of one lead time, `[rows, columns]`.
+    pub fn decode_field(&self, chunk: usize, encoded: &[u8]) -> Result<Array2<f32>, String> {
+        let values = self.decode_chunk(encoded).map_err(|reason| format!("chunk {chunk}: {reason}"))?;
+        let shape = (self.shape.chunk_rows, self.shape.chunk_columns);
+        Array2::from_shape_vec(shape, values).map_err(|error| format!("chunk {chunk}: {error}"))
     }
 
     fn decode_chunk(&self, encoded: &[u8]) -> Result<Vec<f32>, String> {

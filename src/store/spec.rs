@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::StoreError;
+use super::{Statistics, StoreError};
 use crate::atmos::{Grid, LeadTime, Level, ReferenceTime, Variable};
 
 /// How values are stored.
@@ -59,6 +59,10 @@ pub struct ForecastSpec {
     pub reference_time: ReferenceTime,
     /// Ascending from 0, the analysis.
     pub lead_times: Vec<LeadTime>,
+    /// Members of an ensemble, of which 0 is the control; 1: a single forecast, without a dimension for them.
+    pub members: usize,
+    /// What is made of the members.
+    pub statistics: Option<Statistics>,
     pub grid: Arc<Grid>,
     pub outputs: Vec<Output>,
     pub encoding: Encoding,
@@ -71,9 +75,10 @@ pub struct ForecastSpec {
 }
 
 /// Names that the group uses itself, beside those of vertical dimensions.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 13] = [
     "reference_time",
     "lead_time",
+    "member",
     "valid_time",
     "latitude",
     "longitude",
@@ -83,11 +88,15 @@ const RESERVED: [&str; 11] = [
     "crs",
     super::series::FOLDER,
     super::restart::FOLDER,
+    super::statistics::FOLDER,
 ];
 /// More points than any grid has (1 km around the globe would be 650 million, and is not one field on one machine).
 const MOST_POINTS: usize = 1 << 28;
 /// More steps than any forecast has.
 const MOST_LEADS: usize = 100_000;
+
+/// More members than any ensemble has.
+const MOST_MEMBERS: usize = 10_000;
 
 /// Whether a text may be part of an object's path: 1 to 128 letters, digits, `.`, `_` and `-`, not starting with a dot.
 pub(super) fn is_path_part(text: &str) -> bool {
@@ -111,6 +120,9 @@ impl ForecastSpec {
         if leads.first() != Some(&LeadTime::ZERO) || !leads.is_sorted_by(|a, b| a < b) || leads.len() > MOST_LEADS {
             let reason = "lead times start with 0, the analysis, and ascend";
             return invalid(format!("a forecast with {} lead times", leads.len()), reason);
+        }
+        if !(1..=MOST_MEMBERS).contains(&self.members) {
+            return invalid(format!("a forecast of {} members", self.members), "an ensemble has 2 to 10000");
         }
         let (h, w) = self.grid.shape();
         if h.checked_mul(w).is_none_or(|points| points > MOST_POINTS) {
@@ -146,7 +158,15 @@ impl ForecastSpec {
                 return invalid(what(), "its range or precision is not a range or a precision");
             }
         }
-        Ok(())
+        let outputs: Vec<_> = self.outputs.iter().map(|output| (&output.variable, output.levels.clone())).collect();
+        let checked = self.statistics.as_ref().map_or(Ok(()), |statistics| statistics.check(&outputs));
+        checked.map_err(|reason| StoreError::Invalid { what: "statistics".to_owned(), reason })?;
+        // they are variables, too
+        super::statistics::Group::of(self).map_or(Ok(()), |group| group.spec.validate())
+    }
+
+    pub fn is_ensemble(&self) -> bool {
+        self.members > 1
     }
 
     /// Whether steps are kept for a resumed run beside what is published.

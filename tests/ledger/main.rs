@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use postgres::Postgres;
 use vejr::atmos::LeadTime;
-use vejr::forecast::{Admission, Ledger, LedgerError, NewRun, RunFault, RunFilter, RunPhase, RunRequest};
-use vejr::store::{Encoding, ForecastPath};
+use vejr::forecast::{Admission, Ensemble, Ledger, LedgerError, NewRun, RunFault, RunFilter, RunPhase, RunRequest};
+use vejr::store::{Encoding, ForecastPath, Statistics};
 
 const LIMITS: Admission = Admission { queue: 100, per_client: 100 };
 const LONG: Duration = Duration::from_secs(60);
@@ -28,6 +28,8 @@ fn new_run(key: &str) -> NewRun {
         steps_total: 3,
         request: RunRequest {
             lead_time: LeadTime::from_hours(12),
+            ensemble: Ensemble::SINGLE,
+            statistics: Statistics::default(),
             encoding: Encoding::Float32,
             true_winds: false,
             init: vec!["analysis of 6 o'clock; \"quoted\".nc".to_owned()],
@@ -279,6 +281,61 @@ async fn lists_have_pages(ledger: &Ledger) {
     }
 }
 
+/// An ensemble's members are many workers'; the run is done when all of them are.
+async fn parts_are_many_workers(ledger: &Ledger) {
+    let mut run = new_run("parts");
+    run.request.ensemble = Ensemble { members: 5, side_by_side: 2, ..Ensemble::SINGLE };
+    ledger.request(&run, LIMITS).await.unwrap();
+    let claim = async |holder: &str| ledger.claim(holder, &digests(), LONG).await.unwrap();
+    let mut leases = Vec::new();
+    for holder in ["a", "b", "c"] {
+        leases.push(claim(holder).await.unwrap());
+    }
+    assert_eq!(claim("d").await, None, "three parts of two members");
+    let members: Vec<_> = leases.iter().map(|lease| run.request.ensemble.part(lease.part as usize)).collect();
+    assert_eq!(members, [0..2, 2..4, 4..5]);
+    for lease in &leases {
+        ledger.begins(lease, 0).await.unwrap();
+    }
+    ledger.published_of(&leases[0], 1, "member 1, step 0").await.unwrap();
+    assert_eq!(ledger.run("parts").await.unwrap().unwrap().steps_complete, 0, "not all members have it");
+    for lease in &leases[1..] {
+        ledger.published(lease, 1).await.unwrap();
+    }
+    assert_eq!(ledger.run("parts").await.unwrap().unwrap().steps_complete, 1);
+    let last = ledger.events("parts", 0, 100).await.unwrap();
+    assert!(last.iter().any(|event| event.detail == "member 1, step 0"));
+    // one ends early, one finds everything there and finishes, one is late to say that it has ended
+    ledger.finish(&leases[0], 3).await.unwrap();
+    assert_eq!(phase(ledger, "parts").await, RunPhase::Running);
+    ledger.completes(&leases[1]).await.unwrap();
+    ledger.published(&leases[2], 3).await.unwrap();
+    assert_eq!(phase(ledger, "parts").await, RunPhase::Publishing, "what is being finished stays so");
+    let (second, third) = (leases[1].clone(), leases[2].clone());
+    let (a, b) = tokio::join!(ledger.finish(&second, 3), ledger.finish(&third, 3));
+    a.unwrap();
+    b.unwrap();
+    assert_eq!(phase(ledger, "parts").await, RunPhase::Done);
+    check_events(ledger, "parts").await;
+
+    // one that fails takes the others' leases with it
+    run.path.run_key = "apart".to_owned();
+    ledger.request(&run, LIMITS).await.unwrap();
+    let (one, other) = (claim("a").await.unwrap(), claim("b").await.unwrap());
+    ledger.fail(&one, RunFault::Other, "it blew up").await.unwrap();
+    assert!(matches!(ledger.renew(&other, LONG).await, Err(LedgerError::LeaseLost)));
+    assert!(matches!(ledger.published(&other, 1).await, Err(LedgerError::LeaseLost)));
+    assert_eq!(claim("c").await, None);
+    assert!(ledger.attempts("apart").await.unwrap().iter().all(|attempt| attempt.ended.is_some()));
+    // asked for again it is begun again, all parts of it
+    ledger.request(&run, LIMITS).await.unwrap();
+    assert_eq!(phase(ledger, "apart").await, RunPhase::Queued);
+    for _ in 0..3 {
+        ledger.finish(&claim("d").await.unwrap(), 3).await.unwrap();
+    }
+    assert_eq!(phase(ledger, "apart").await, RunPhase::Done);
+}
+
 async fn suite(url: &str) {
     let ledger = Ledger::open(url).await.unwrap();
     // opened twice, at the same time: the layout is there once
@@ -292,6 +349,7 @@ async fn suite(url: &str) {
     identical_requests_are_one_run(&ledger).await;
     a_full_queue_takes_nothing_more(&ledger).await;
     lists_have_pages(&ledger).await;
+    parts_are_many_workers(&ledger).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,16 +398,22 @@ async fn who_stops_in_the_middle_of_a_transaction_holds_nobody_up() {
             }
         });
         assert!(taken.await.is_ok(), "stopped after {polls} polls, it keeps the run from everybody");
-        stopped.push(telling);
+        stopped.push((run.path.run_key, telling));
         if stopped.len() > 4 {
             // its connections are all in use
             break;
         }
     }
     assert!(in_the_middle > 1);
-    for telling in stopped {
-        let late = telling.await.unwrap_err();
-        assert!(matches!(late, LedgerError::Database(_) | LedgerError::LeaseLost), "{late}");
+    for (run_key, telling) in stopped {
+        match telling.await {
+            // all was done, and only the answer had not been read
+            Ok(()) => assert_eq!(ledger.attempts(&run_key).await.unwrap()[0].steps, 1),
+            Err(late) => {
+                assert!(matches!(late, LedgerError::Database(_) | LedgerError::LeaseLost), "{late}");
+                assert_eq!(ledger.attempts(&run_key).await.unwrap()[0].steps, 0);
+            }
+        }
     }
 }
 

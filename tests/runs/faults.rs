@@ -24,6 +24,8 @@ struct BadDay {
     /// Of 100 requests so many go wrong.
     wrong: AtomicU64,
     number: AtomicU64,
+    /// Conditional requests.
+    conditional: AtomicU64,
     /// By what went wrong.
     done: [AtomicU64; FAULTS.len()],
 }
@@ -42,6 +44,7 @@ enum Fault {
 
 const FAULTS: [Fault; 5] = [Fault::InternalError, Fault::AnswerLost, Fault::SlowDown, Fault::Slow, Fault::Conflict];
 const CONFLICT: usize = FAULTS.len() - 1;
+const CONFLICTS: u64 = 12;
 
 fn s3_error(status: StatusCode, code: &str) -> Response {
     let text = format!(
@@ -57,6 +60,7 @@ impl BadDay {
             client: reqwest::Client::new(),
             wrong: AtomicU64::new(wrong),
             number: AtomicU64::new(0),
+            conditional: AtomicU64::new(0),
             done: Default::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,11 +73,13 @@ impl BadDay {
     fn fault(&self, conditional: bool) -> Option<Fault> {
         let mut hash = self.number.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 29;
-        if hash % 100 >= self.wrong.load(Ordering::Relaxed) {
+        let wrong = self.wrong.load(Ordering::Relaxed);
+        // S3 knows conflicts of conditional requests only; there are few of those, so each so many-th is one
+        let conflicts =
+            conditional && wrong > 0 && self.conditional.fetch_add(1, Ordering::Relaxed) % CONFLICTS == CONFLICTS - 1;
+        if !conflicts && hash % 100 >= wrong {
             return None;
         }
-        // S3 knows conflicts of conditional requests only, and there are few of those
-        let conflicts = conditional && hash >> 40 & 1 == 0;
         let kind = if conflicts { CONFLICT } else { (hash >> 20) as usize % CONFLICT };
         self.done[kind].fetch_add(1, Ordering::Relaxed);
         Some(FAULTS[kind])

@@ -1,6 +1,8 @@
 //! Runs that are asked for once arrive once, whole, whatever is killed on the way.
 
 mod clients;
+mod devices;
+mod ensembles;
 mod faults;
 mod kills;
 mod leases;

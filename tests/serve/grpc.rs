@@ -28,6 +28,7 @@ fn hours(hours: i64) -> Option<prost_types::Duration> {
 
 fn field_request(variable: &str, level: &str, lead: Option<prost_types::Duration>) -> v1::GetFieldRequest {
     v1::GetFieldRequest {
+        member: None,
         forecast: NAME.to_owned(),
         variable: variable.to_owned(),
         level: level.to_owned(),
@@ -110,6 +111,7 @@ async fn tiles_and_series_name_their_run() {
     let (service, _) = Service::with_forecast().await;
     let mut client = DataServiceClient::new(channel(&service).await);
     let request = v1::GetTileRequest {
+        member: None,
         forecast: "forecasts/made-up-planet/latest".to_owned(),
         variable: "t".to_owned(),
         level: "500hPa".to_owned(),
@@ -127,6 +129,7 @@ async fn tiles_and_series_name_their_run() {
     assert_eq!(client.get_tile(raw).await.unwrap().into_inner().data.len(), 32 + 4 * 256 * 256);
 
     let request = v1::GetSeriesRequest {
+        member: None,
         forecast: NAME.to_owned(),
         variable: "sp".to_owned(),
         level: "surface".to_owned(),
@@ -164,6 +167,7 @@ async fn every_dimension_that_is_wrong_or_missing_is_a_field_violation() {
     let nothing = client.get_series(v1::GetSeriesRequest { forecast: NAME.to_owned(), ..Default::default() }).await;
     assert_eq!(fields(&nothing.unwrap_err()), ["variable", "level", "latitude", "longitude"]);
     let nowhere = v1::GetSeriesRequest {
+        member: None,
         forecast: NAME.to_owned(),
         variable: "t".to_owned(),
         level: "500hPa".to_owned(),

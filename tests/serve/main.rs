@@ -5,6 +5,7 @@ mod edr;
 mod grpc;
 mod http;
 mod maps;
+mod members;
 mod page;
 mod planet;
 

@@ -54,6 +54,8 @@ pub fn spec(path: &ForecastPath, steps: i64) -> ForecastSpec {
         title: "A made-up planet".to_owned(),
         reference_time: path.reference_time,
         lead_times: (0..=steps).map(|step| LeadTime::from_hours(6 * step)).collect(),
+        members: 1,
+        statistics: None,
         grid: grid(),
         outputs: vec![
             output("t", aloft()),

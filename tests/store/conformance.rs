@@ -35,13 +35,13 @@ async fn life_of_a_forecast(location: &Location, encoding: Encoding) {
             writer = ForecastWriter::create_or_resume(location, spec.clone(), false).await.unwrap();
             assert_eq!(writer.steps_complete(), 3);
             for step in [1, 2] {
-                let restart = writer.restart_fields(step).await.unwrap();
+                let restart = writer.restart_fields(0, step).await.unwrap();
                 for (restored, field) in restart.iter().zip(fields(&spec, step)) {
                     let bits = |values: &ndarray::Array2<f32>| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                     assert_eq!(bits(restored), bits(field.values()), "to the bit, whatever the encoding");
                 }
             }
-            assert!(matches!(writer.restart_fields(3).await, Err(StoreError::NotPublished { .. })));
+            assert!(matches!(writer.restart_fields(0, 3).await, Err(StoreError::NotPublished { .. })));
         }
         let lead = spec.lead_times[step];
         let reader = ForecastReader::open(location).await.unwrap();

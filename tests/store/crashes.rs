@@ -17,7 +17,7 @@ use object_store::{
 use vejr::location::Location;
 use vejr::store::{Encoding, ForecastReader, ForecastSpec, RunState, StoreError};
 
-use crate::forecast::{LARGE, SMALL, STEPS, check_published, complete, contents, spec};
+use crate::forecast::{LARGE, SMALL, STEPS, check_published, complete, contents, ensemble, spec};
 
 /// A store that stops working after some changes.
 #[derive(Debug)]
@@ -110,8 +110,8 @@ async fn complete_over(inner: &Arc<InMemory>, changes: usize, answer_lost: bool,
 /// At every single change, in both ways.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_every_change_of_the_store() {
-    for encoding in [Encoding::Float32, Encoding::Packed] {
-        let spec = spec(SMALL, encoding, "crash");
+    for (encoding, members) in [(Encoding::Float32, 1), (Encoding::Packed, 1), (Encoding::Packed, 3)] {
+        let spec = ensemble(SMALL, encoding, "crash", members);
         let whole = Location::parse("memory://").unwrap();
         complete(&whole, &spec).await.unwrap();
         let whole = contents(&whole).await;
@@ -137,7 +137,7 @@ async fn at_every_change_of_the_store() {
                 if finished && !answer_lost {
                     break;
                 }
-                if answer_lost && changes > 200 {
+                if answer_lost && changes > 200 * members {
                     break;
                 }
                 changes += 1;

@@ -10,7 +10,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Map, json};
 use vejr::atmos::{Field, Grid, LeadTime, Level, ReferenceTime, Variable, known_variable};
 use vejr::location::Location;
-use vejr::store::{Encoding, ForecastReader, ForecastSpec, ForecastWriter, Output, RunState, StoreError};
+use vejr::store::{Encoding, ForecastReader, ForecastSpec, ForecastWriter, Output, RunState, Statistics, StoreError};
 
 pub const STEPS: usize = 5;
 /// 2 × 3 inner chunks, which do not divide the grid.
@@ -36,6 +36,8 @@ pub fn spec((h, w): (usize, usize), encoding: Encoding, run_key: &str) -> Foreca
         title: "A forecast for tests".to_owned(),
         reference_time: reference_time(),
         lead_times: (0..STEPS as i64).map(|n| LeadTime::from_hours(6 * n)).collect(),
+        members: 1,
+        statistics: None,
         grid: Arc::new(Grid::new(latitude, longitude).unwrap()),
         outputs: vec![
             output("t", &pressures),
@@ -57,22 +59,48 @@ pub fn reference_time() -> ReferenceTime {
     "2026-11-23T06:00Z".parse().unwrap()
 }
 
+/// The same for an ensemble.
+pub fn ensemble(shape: (usize, usize), encoding: Encoding, run_key: &str, members: usize) -> ForecastSpec {
+    let exceed = vec!["t 500hPa>250".parse().unwrap(), "sp>100000".parse().unwrap()];
+    let statistics = (members > 1).then(|| Statistics { exceed, ..Statistics::default() });
+    ForecastSpec { members, statistics, ..spec(shape, encoding, run_key) }
+}
+
 /// What a variable has at a point: inside its range, different everywhere; `sp` has missing values.
 pub fn value(spec: &ForecastSpec, output: usize, level: usize, step: usize, row: usize, column: usize) -> f32 {
+    member_value(spec, 0, (output, level), step, (row, column))
+}
+
+pub fn member_value(
+    spec: &ForecastSpec,
+    member: usize,
+    (output, level): (usize, usize),
+    step: usize,
+    (row, column): (usize, usize),
+) -> f32 {
     let output_ = &spec.outputs[output];
     if &*output_.variable.name == "sp" && (row * 31 + column).is_multiple_of(17) {
         return f32::NAN;
     }
     let (low, high) = output_.range;
-    let phase = output as f64 + 0.37 * level as f64 + 0.11 * step as f64 + 0.05 * row as f64 + 0.013 * column as f64;
+    let phase = 0.7 * member as f64
+        + output as f64
+        + 0.37 * level as f64
+        + 0.11 * step as f64
+        + 0.05 * row as f64
+        + 0.013 * column as f64;
     (low + (high - low) * (0.5 + 0.45 * phase.sin())) as f32
 }
 
 pub fn fields(spec: &ForecastSpec, step: usize) -> Vec<Field> {
+    member_fields(spec, 0, step)
+}
+
+pub fn member_fields(spec: &ForecastSpec, member: usize, step: usize) -> Vec<Field> {
     spec.fields()
         .map(|(output, level)| {
-            let values =
-                Array2::from_shape_fn(spec.grid.shape(), |(row, column)| value(spec, output, level, step, row, column));
+            let value = |place| member_value(spec, member, (output, level), step, place);
+            let values = Array2::from_shape_fn(spec.grid.shape(), value);
             let Output { variable, levels, .. } = &spec.outputs[output];
             let valid_time = spec.reference_time + spec.lead_times[step];
             Field::new(variable.clone(), levels[level], valid_time, spec.grid.clone(), values).unwrap()
@@ -86,10 +114,21 @@ pub async fn complete(location: &Location, spec: &ForecastSpec) -> Result<(), St
     if writer.manifest().state == RunState::Done {
         return Ok(());
     }
-    for step in writer.steps_complete()..spec.lead_times.len() {
-        writer.write_step(&fields(spec, step)).await?;
-    }
+    write_missing(&mut writer, spec).await?;
     writer.finish(Map::from_iter([("wall_seconds".to_owned(), json!(1.25))])).await
+}
+
+/// Step by step, and in each member by member.
+pub async fn write_missing(writer: &mut ForecastWriter, spec: &ForecastSpec) -> Result<(), StoreError> {
+    for step in 0..spec.lead_times.len() {
+        for member in writer.own() {
+            if writer.steps_complete_of(member) == step {
+                let fields = member_fields(spec, member, step);
+                writer.write_step_of(member, &fields, &fields).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// All objects, as their bytes; the manifest without the name of its writer, which is the one thing that differs.
@@ -102,6 +141,8 @@ pub async fn contents(location: &Location) -> BTreeMap<String, Bytes> {
         if name.ends_with("forecast.json") {
             let mut manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
             manifest.as_object_mut().unwrap().remove("attempt");
+            let members = manifest.get_mut("members").and_then(|members| members.as_array_mut());
+            members.into_iter().flatten().for_each(|member| drop(member.as_object_mut().unwrap().remove("attempt")));
             bytes = manifest.to_string().into();
         }
         if name != ".lock" {
@@ -121,14 +162,22 @@ pub fn tolerance(spec: &ForecastSpec, output: usize, value: f32) -> f64 {
 
 /// Every value of every step that is listed, right. Returns how many steps those were.
 pub async fn check_published(location: &Location, spec: &ForecastSpec) -> Result<usize, StoreError> {
-    let reader = ForecastReader::open(location).await?;
+    let whole = ForecastReader::open(location).await?;
+    for member in 0..spec.members {
+        check_member(&whole.of_member(member)?, spec, member).await?;
+    }
+    Ok(whole.whole().steps_complete)
+}
+
+async fn check_member(reader: &ForecastReader, spec: &ForecastSpec, member: usize) -> Result<(), StoreError> {
     for (step, &lead) in reader.published_leads().iter().enumerate() {
         for (output, level) in spec.fields() {
             let Output { variable, levels, .. } = &spec.outputs[output];
             let found = reader.field(&variable.name, levels[level], lead).await?;
             for ((row, column), &found) in found.indexed_iter() {
-                let expected = value(spec, output, level, step, row, column);
-                let what = || format!("{} {} step {step} at {row},{column}", variable.name, levels[level]);
+                let expected = member_value(spec, member, (output, level), step, (row, column));
+                let name = &variable.name;
+                let what = || format!("{name} {} of {member} step {step} at {row},{column}", levels[level]);
                 assert_eq!(found.is_nan(), expected.is_nan(), "{}", what());
                 let error = f64::from((found - expected).abs());
                 assert!(
@@ -139,5 +188,5 @@ pub async fn check_published(location: &Location, spec: &ForecastSpec) -> Result
             }
         }
     }
-    Ok(reader.published_leads().len())
+    Ok(())
 }

@@ -4,6 +4,7 @@ mod clients;
 mod conformance;
 mod crashes;
 mod damage;
+mod ensemble;
 mod forecast;
 mod grids;
 mod locations;

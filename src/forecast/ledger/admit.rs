@@ -86,11 +86,15 @@ impl Ledger {
             }
             Some(_) => {
                 Self::check(transaction, run, limits).await?;
-                // where somebody is deleting what there was of it, after that
-                let again = "UPDATE parts SET state = 'queued', fruitless = 0, lease_until = 0, \
-                             not_before = CASE WHEN lease_until > {now} THEN lease_until ELSE 0 END \
-                             WHERE run_key = $1 AND state <> 'done'";
-                sqlx::query(self.sql(again)).bind(key).execute(&mut **transaction).await?;
+                // where somebody is deleting what there was of it: all of it again, after that
+                let deleting = "SELECT MAX(lease_until) FROM parts AS ended WHERE ended.run_key = $1 \
+                                AND ended.state IN ('done', 'stopped') AND ended.lease_until > {now}";
+                let again = format!(
+                    "UPDATE parts SET state = 'queued', fruitless = 0, lease_until = 0, \
+                     not_before = COALESCE(({deleting}), 0) \
+                     WHERE run_key = $1 AND (state <> 'done' OR ({deleting}) > 0)"
+                );
+                sqlx::query(self.sql(&again)).bind(key).execute(&mut **transaction).await?;
                 self.reopen(transaction, run).await?;
                 self.tell(transaction, key, Change::to(RunPhase::Queued, "asked for again")).await?;
             }
@@ -124,9 +128,11 @@ impl Ledger {
             .bind(run.start_within.map_or(0, milliseconds))
             .execute(&mut **transaction)
             .await?;
-        let text = "INSERT INTO parts (run_key, part, state, token, holder, lease_until, not_before, fruitless, \
-                    steps_complete) VALUES ($1, 0, 'queued', 0, '', 0, 0, 0, 0)";
-        sqlx::query(text).bind(run_key).execute(&mut **transaction).await?;
+        for part in 0..run.request.ensemble.parts() {
+            let text = "INSERT INTO parts (run_key, part, state, token, holder, lease_until, not_before, fruitless, \
+                        steps_complete) VALUES ($1, $2, 'queued', 0, '', 0, 0, 0, 0)";
+            sqlx::query(text).bind(run_key).bind(signed(part)).execute(&mut **transaction).await?;
+        }
         Ok(())
     }
 

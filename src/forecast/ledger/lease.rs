@@ -11,7 +11,10 @@ use super::{Change, Ledger, LedgerError, RunFault, RunPhase, RunRecord, millisec
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lease {
     pub run: RunRecord,
+    /// Which members of an ensemble it is: [`crate::forecast::Ensemble::part`].
     pub part: i64,
+    /// Of the part.
+    pub steps_complete: usize,
     /// Grows with every lease of the part.
     pub token: i64,
     /// Attempts, this one included, since a step was published.
@@ -24,6 +27,10 @@ const TAKEABLE: &str = "((parts.state = 'queued' AND parts.not_before <= {now}) 
 
 /// What goes on with a run that a part was taken of.
 const UNDER_WAY: &str = "('queued', 'running', 'publishing')";
+
+/// Of a part: nobody has given up the run of which it is one.
+const RUN_GOES_ON: &str = "EXISTS (SELECT 1 FROM runs WHERE runs.run_key = parts.run_key \
+                           AND runs.state IN ('queued', 'running', 'publishing'))";
 
 impl Ledger {
     /// Takes the part that has waited longest, of a model that the worker has; `None` where there is none.
@@ -56,7 +63,7 @@ impl Ledger {
                JOIN runs ON runs.run_key = parts.run_key \
                WHERE {TAKEABLE} AND runs.state IN {UNDER_WAY} AND ($3 = '' OR runs.run_key = $3) AND runs.model_digest IN ({}) \
                ORDER BY runs.created, parts.part LIMIT 1) AND {TAKEABLE} \
-             RETURNING run_key, part, token, fruitless",
+             RETURNING run_key, part, token, fruitless, steps_complete",
             places.join(", ")
         );
         let mut transaction = self.pool.begin().await?;
@@ -70,6 +77,8 @@ impl Ledger {
         let part: i64 = row.try_get("part")?;
         let token: i64 = row.try_get("token")?;
         let fruitless: i64 = row.try_get("fruitless")?;
+        let steps_complete: i64 = row.try_get("steps_complete")?;
+        let steps_complete = usize::try_from(steps_complete).unwrap_or(0);
         // who was not heard of any more
         let text = "UPDATE attempts SET ended = {now}, outcome = 'not heard of any more' \
                     WHERE run_key = $1 AND part = $2 AND ended = 0";
@@ -83,15 +92,17 @@ impl Ledger {
         let row = sqlx::query(self.sql(&text)).bind(&run_key).fetch_one(&mut *transaction).await?;
         let run = RunRecord::of(&row)?;
         transaction.commit().await?;
-        Ok(Some(Lease { run, part, token, fruitless: fruitless.unsigned_abs() }))
+        Ok(Some(Lease { run, part, steps_complete, token, fruitless: fruitless.unsigned_abs() }))
     }
 
     /// Keeps a lease for another while. [`LedgerError::LeaseLost`] where somebody else has the part, or the run was
     /// cancelled.
     pub async fn renew(&self, lease: &Lease, duration: Duration) -> Result<(), LedgerError> {
-        let text = "UPDATE parts SET lease_until = {now} + $4 WHERE run_key = $1 AND part = $2 AND token = $3 \
-                    AND state = 'leased'";
-        let done = sqlx::query(self.sql(text))
+        let text = format!(
+            "UPDATE parts SET lease_until = {{now}} + $4 WHERE run_key = $1 AND part = $2 AND token = $3 \
+             AND state = 'leased' AND {RUN_GOES_ON}"
+        );
+        let done = sqlx::query(self.sql(&text))
             .bind(&lease.run.path.run_key)
             .bind(lease.part)
             .bind(lease.token)
@@ -112,7 +123,7 @@ impl Ledger {
             .bind(signed(steps_complete))
             .execute(&mut *transaction)
             .await?;
-        let told = steps_complete != lease.run.steps_complete;
+        let told = steps_complete != lease.steps_complete;
         if told {
             // published by somebody who could not say so any more
             self.tell(&mut transaction, &lease.run.path.run_key, Change::step()).await?;
@@ -123,16 +134,22 @@ impl Ledger {
 
     /// A step is there for readers.
     pub async fn published(&self, lease: &Lease, steps_complete: usize) -> Result<(), LedgerError> {
+        self.published_of(lease, steps_complete, "").await
+    }
+
+    /// The same, and for people, of which member it is. `steps_complete` are those of all members of the part.
+    pub async fn published_of(&self, lease: &Lease, steps_complete: usize, detail: &str) -> Result<(), LedgerError> {
         let mut transaction = self.hold(lease, Some(steps_complete), true).await?;
         let text = "UPDATE attempts SET steps = steps + 1 WHERE run_key = $1 AND part = $2 AND token = $3";
         let key = &lease.run.path.run_key;
         sqlx::query(text).bind(key).bind(lease.part).bind(lease.token).execute(&mut *transaction).await?;
-        self.tell(&mut transaction, key, Change::step()).await?;
+        let phase = Self::under_way(&mut transaction, key).await?;
+        self.tell(&mut transaction, key, Change { detail, phase, ..Change::step() }).await?;
         transaction.commit().await?;
         Ok(())
     }
 
-    /// Every step is there; what is made of all of them is begun.
+    /// Every step of every member is there; what is made of all of them is begun.
     pub async fn completes(&self, lease: &Lease) -> Result<(), LedgerError> {
         let mut transaction = self.hold(lease, None, false).await?;
         self.tell(&mut transaction, &lease.run.path.run_key, Change::to(RunPhase::Publishing, "")).await?;
@@ -140,11 +157,20 @@ impl Ledger {
         Ok(())
     }
 
-    /// The part is whole.
+    /// The part is whole; the run is when all of its parts are.
     pub async fn finish(&self, lease: &Lease, steps_complete: usize) -> Result<(), LedgerError> {
         let mut transaction = self.hold(lease, Some(steps_complete), false).await?;
         self.leave(&mut transaction, lease, ("done", Duration::ZERO), "done").await?;
-        self.tell(&mut transaction, &lease.run.path.run_key, Change::to(RunPhase::Done, "")).await?;
+        // of two that end at once the second waits here, and sees that the first has ended
+        let key = &lease.run.path.run_key;
+        sqlx::query("UPDATE runs SET events = events WHERE run_key = $1").bind(key).execute(&mut *transaction).await?;
+        let left = sqlx::query("SELECT COUNT(*) AS number FROM parts WHERE run_key = $1 AND state <> 'done'");
+        let left: i64 = left.bind(key).fetch_one(&mut *transaction).await?.try_get("number")?;
+        let change = match left {
+            0 => Change::to(RunPhase::Done, ""),
+            _ => Change::to(Self::under_way(&mut transaction, key).await?, "a part of the members is done"),
+        };
+        self.tell(&mut transaction, key, change).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -163,6 +189,9 @@ impl Ledger {
     pub async fn fail(&self, lease: &Lease, fault: RunFault, reason: &str) -> Result<(), LedgerError> {
         let mut transaction = self.hold(lease, None, false).await?;
         self.leave(&mut transaction, lease, ("stopped", Duration::ZERO), reason).await?;
+        // whoever makes other members loses the lease with the run
+        let text = "UPDATE attempts SET ended = {now}, outcome = 'the run failed' WHERE run_key = $1 AND ended = 0";
+        sqlx::query(self.sql(text)).bind(&lease.run.path.run_key).execute(&mut *transaction).await?;
         let change = Change { fault: Some(fault), reason, ..Change::to(RunPhase::Failed, reason) };
         self.tell(&mut transaction, &lease.run.path.run_key, change).await?;
         transaction.commit().await?;
@@ -212,6 +241,13 @@ impl Ledger {
         Ok(expired)
     }
 
+    /// Publishing, where somebody else has found every step there already; else running.
+    async fn under_way(transaction: &mut Transaction<'_, Any>, key: &str) -> Result<RunPhase, LedgerError> {
+        let state = sqlx::query("SELECT state FROM runs WHERE run_key = $1").bind(key);
+        let state: String = state.fetch_one(&mut **transaction).await?.try_get("state")?;
+        Ok(if state == RunPhase::Publishing.name() { RunPhase::Publishing } else { RunPhase::Running })
+    }
+
     /// A transaction in which the lease is certain: it begins by locking the part's row.
     async fn hold(
         &self,
@@ -220,10 +256,12 @@ impl Ledger {
         fruitful: bool,
     ) -> Result<Transaction<'static, Any>, LedgerError> {
         let mut transaction = self.pool.begin().await?;
-        let text = "UPDATE parts SET steps_complete = CASE WHEN $4 >= 0 THEN $4 ELSE steps_complete END, \
-                    fruitless = CASE WHEN $5 = 1 THEN 0 ELSE fruitless END \
-                    WHERE run_key = $1 AND part = $2 AND token = $3 AND state = 'leased'";
-        let held = sqlx::query(text)
+        let text = format!(
+            "UPDATE parts SET steps_complete = CASE WHEN $4 >= 0 THEN $4 ELSE steps_complete END, \
+             fruitless = CASE WHEN $5 = 1 THEN 0 ELSE fruitless END \
+             WHERE run_key = $1 AND part = $2 AND token = $3 AND state = 'leased' AND {RUN_GOES_ON}"
+        );
+        let held = sqlx::query(self.sql(&text))
             .bind(&lease.run.path.run_key)
             .bind(lease.part)
             .bind(lease.token)

@@ -10,7 +10,8 @@ use sqlx::any::AnyRow;
 
 use super::LedgerError;
 use crate::atmos::{LeadTime, ReferenceTime};
-use crate::store::{Encoding, ForecastPath};
+use crate::forecast::Ensemble;
+use crate::store::{Encoding, ForecastPath, Statistics};
 
 /// How far a run is.
 ///
@@ -107,6 +108,10 @@ impl RunFault {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRequest {
     pub lead_time: LeadTime,
+    #[serde(default)]
+    pub ensemble: Ensemble,
+    #[serde(default)]
+    pub statistics: Statistics,
     pub encoding: Encoding,
     /// Publish winds along the axes of a projected grid as winds to east and north.
     pub true_winds: bool,

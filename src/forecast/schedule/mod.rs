@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 pub use keeper::{ScheduleEvents, ScheduleKeeper};
 
 use crate::atmos::{LeadTime, ReferenceTime};
+use crate::forecast::EnsembleKind;
 use crate::store::Encoding;
 
 /// Analyses that one schedule may wait for at once.
@@ -31,6 +32,14 @@ pub struct Schedule {
     pub lead_time: LeadTime,
     #[serde(default = "float32")]
     pub encoding: Encoding,
+    /// Of an ensemble, with what its noise begins, and how members start apart: as `vejr request --members`, `--seed` and
+    /// `--perturbation`.
+    #[serde(default = "one")]
+    pub members: usize,
+    #[serde(default)]
+    pub seed: u64,
+    #[serde(default = "noise")]
+    pub perturbation: EnsembleKind,
     /// As `vejr request --winds true`.
     #[serde(default)]
     pub true_winds: bool,
@@ -50,6 +59,14 @@ pub struct Schedule {
 
 fn float32() -> Encoding {
     Encoding::Float32
+}
+
+fn one() -> usize {
+    1
+}
+
+fn noise() -> EnsembleKind {
+    EnsembleKind::Noise
 }
 
 fn half_a_day() -> LeadTime {

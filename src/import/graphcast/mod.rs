@@ -114,6 +114,7 @@ pub fn import(path: &Path, params: &Params) -> Result<(Draft, Vec<String>), Impo
             .map_err(|error| ImportError::Source { path: path.to_owned(), reason: error.to_string() })?,
         grid,
         boundary: None,
+        perturbation: None,
         channels,
         files: Vec::new(),
         parity: None,

@@ -61,6 +61,11 @@
 //! data = "analyses"                # analyses | forecasts
 //! time_step = "6h"
 //!
+//! [perturbation]                   # how the members of an ensemble start apart: by noise in the analysis
+//! kind = "correlated"              # gaussian: independent from point to point
+//! length_scale = 500               # km, of correlated noise
+//! amplitude = { t = 0.5, "t 500hPa" = 0.3 }   # standard deviation by variable, or by variable and level
+//!
 //! [[file]]                         # what lies beside the weights
 //! name = "climatology.nc"
 //! role = "climatology"
@@ -75,6 +80,7 @@
 mod boundary;
 mod channel;
 mod grid;
+mod perturbation;
 
 use std::sync::Arc;
 
@@ -84,6 +90,7 @@ pub(super) use boundary::BoundaryForm;
 pub use boundary::BoundarySection;
 pub use channel::{ChannelSection, LevelSection};
 pub use grid::{AxisSection, GridSection};
+pub use perturbation::{Noise, NoiseKind, Perturbation, PerturbationSection};
 
 use super::{Channel, ChannelLayout, ModelGrid, ProblemList, Role};
 use crate::atmos::LeadTime;
@@ -124,6 +131,8 @@ pub struct Manifest {
     pub grid: GridSection,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boundary: Option<BoundarySection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perturbation: Option<PerturbationSection>,
     #[serde(rename = "channel")]
     pub channels: Vec<ChannelSection>,
     #[serde(rename = "file", default, skip_serializing_if = "Vec::is_empty")]
@@ -180,6 +189,7 @@ pub(super) struct Validated {
     pub channels: Channels,
     pub grid: ModelGrid,
     pub boundary: Option<BoundaryForm>,
+    pub perturbation: Option<Perturbation>,
 }
 
 /// The channels of a model by what they are for, each in the network's order.
@@ -255,7 +265,12 @@ impl Manifest {
             problems.add("model.toml: [boundary] nodes", found, "the file that tells where the nodes lie");
         }
         let boundary = boundary.map_or(Some(None), |form| form.map(Some));
-        Some(Validated { time_step: time_step?, channels: channels?, grid: grid?, boundary: boundary? })
+        let (channels, grid) = (channels?, grid?);
+        let perturbation = match &self.perturbation {
+            Some(section) => Some(section.validate(&channels.state, problems)?),
+            None => None,
+        };
+        Some(Validated { time_step: time_step?, channels, grid, boundary: boundary?, perturbation })
     }
 
     fn validate_channels(&self, problems: &mut ProblemList) -> Option<Channels> {

@@ -112,6 +112,8 @@ pub fn run(known: &Known) -> v1::Run {
         failure_reason: known.reason().to_owned(),
         fault: known.record.as_ref().and_then(|record| record.fault).map_or(v1::Fault::Unspecified, fault).into(),
         age: Some(age(known.path.reference_time)),
+        members: known.members(),
+        member: None,
     }
 }
 
@@ -144,7 +146,9 @@ pub fn news(news: &News) -> v1::WatchForecastResponse {
 /// The run that data were read from, as the store has it.
 pub fn run_of(forecast: &Forecast) -> v1::Run {
     let manifest = Some(forecast.shared_manifest());
-    run(&Known { path: forecast.path.clone(), manifest, record: None })
+    let run = run(&Known { path: forecast.path.clone(), manifest, record: None });
+    let steps_complete = count(forecast.manifest().steps_complete);
+    v1::Run { steps_complete, member: forecast.reader.member().map(count), ..run }
 }
 
 pub fn forecast(known: &Known, attempts: &[Attempt]) -> v1::Forecast {
@@ -193,6 +197,14 @@ fn described(bare: v1::Forecast, manifest: &Manifest) -> v1::Forecast {
     };
     v1::Forecast {
         variables: variables.collect(),
+        member_steps_complete: manifest.members.iter().map(|member| count(member.steps.len())).collect(),
+        energy: manifest.energy_used().map(|used| v1::Energy {
+            joules: used.joules,
+            idle_joules: used.idle_joules,
+            joules_per_member: used.joules / manifest.members.len().max(1) as f64,
+            steps: count(used.steps),
+            source: used.source,
+        }),
         lead_times: leads().collect(),
         published_lead_times: leads().take(manifest.steps_complete).collect(),
         grid: Some(grid),

@@ -26,6 +26,10 @@ fn format(format: v1::TileFormat) -> Result<Format, Violation> {
     }
 }
 
+fn member(number: Option<u32>) -> Option<usize> {
+    number.map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+}
+
 fn tile(request: &v1::GetTileRequest, violations: &mut Violations) -> Option<TileId> {
     let mut part = |field, value: Option<u32>| {
         violations.take(value.ok_or_else(|| Violation::missing(field, "a tile number; y is counted from the north")))
@@ -46,7 +50,7 @@ impl v1::data_service_server::DataService for Data {
     async fn get_tile(&self, request: Request<v1::GetTileRequest>) -> Result<Response<v1::GetTileResponse>, Status> {
         let request = request.into_inner();
         let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?;
+        let forecast = self.0.catalog.open(&name).await?.of_member(member(request.member))?;
         let mut violations = Violations::default();
         let format = violations.take(format(request.format()));
         let tile = tile(&request, &mut violations);
@@ -70,7 +74,7 @@ impl v1::data_service_server::DataService for Data {
     async fn get_field(&self, request: Request<v1::GetFieldRequest>) -> Result<Response<Self::GetFieldStream>, Status> {
         let request = request.into_inner();
         let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?;
+        let forecast = self.0.catalog.open(&name).await?.of_member(member(request.member))?;
         let lead = convert::lead_time(request.lead_time);
         let selection = select::field(&forecast, &request.variable, &request.level, lead, Violations::default())?;
         Ok(Response::new(field_stream::start(forecast, selection, self.0.limits.stall_timeout)))
@@ -82,7 +86,7 @@ impl v1::data_service_server::DataService for Data {
     ) -> Result<Response<v1::GetSeriesResponse>, Status> {
         let request = request.into_inner();
         let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?;
+        let forecast = self.0.catalog.open(&name).await?.of_member(member(request.member))?;
         let mut violations = Violations::default();
         let column = select::column(&forecast, &request.variable, &request.level, &mut violations);
         let latitude = request.latitude.ok_or_else(|| Violation::missing("latitude", "degrees north"));

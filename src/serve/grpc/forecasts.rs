@@ -6,8 +6,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{convert, pages};
-use crate::atmos::ReferenceTime;
-use crate::forecast::{Asked, RunFilter};
+use crate::atmos::{LeadTime, ReferenceTime};
+use crate::forecast::{Asked, EnsembleKind, RunFilter};
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted, resource_name};
 use crate::serve::select::Violations;
@@ -75,12 +75,23 @@ fn asked(request: v1::RequestForecastRequest, client: String) -> Result<Asked, E
         },
     };
     let start_within = violations.take(start_within);
-    let (((model, reference_time), (lead_time, encoding)), start_within) =
-        violations.finish(model.zip(reference_time).zip(lead_time.zip(encoding)).zip(start_within))?;
+    let perturbation = match request.lag {
+        None => Ok(EnsembleKind::Noise),
+        Some(prost_types::Duration { seconds, nanos: 0 }) if seconds > 0 => {
+            Ok(EnsembleKind::Lagged(LeadTime::from_seconds(seconds)))
+        }
+        Some(_) => Err(Violation::new("lag", "is not more than nothing in whole seconds")),
+    };
+    let perturbation = violations.take(perturbation);
+    let asked = model.zip(reference_time).zip(lead_time.zip(encoding)).zip(start_within.zip(perturbation));
+    let (((model, reference_time), (lead_time, encoding)), (start_within, perturbation)) = violations.finish(asked)?;
     Ok(Asked {
         model,
         reference_time,
         lead_time,
+        members: usize::try_from(request.members.max(1)).unwrap_or(usize::MAX),
+        seed: request.seed,
+        perturbation,
         encoding,
         true_winds: request.true_winds,
         request_id: (!request.request_id.is_empty()).then_some(request.request_id),

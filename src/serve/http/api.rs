@@ -44,14 +44,16 @@ pub async fn forecast(State(state): State<Shared>, parts: PathParts<String>) -> 
     Ok(now(Detail::new(&forecast)))
 }
 
-/// `?variable=&level=&lat=&lon=[&interpolation=nearest|bilinear][&units=]`: nearest where it is not said; the answer names it.
+/// `?variable=&level=&lat=&lon=[&interpolation=nearest|bilinear][&units=][&member=]`: nearest where it is not said, and of an
+/// ensemble the control; the answer names both.
 pub async fn series(
     State(state): State<Shared>,
     parts: PathParts<String>,
     query: QueryPairs,
 ) -> Result<Response, Error> {
-    let parameters = Parameters::read(query, &["variable", "level", "lat", "lon", "interpolation", "units"])?;
-    let forecast = state.catalog.open(&ForecastName::from_id(&path(parts)?)?).await?;
+    let known = ["variable", "level", "lat", "lon", "interpolation", "units", "member"];
+    let parameters = Parameters::read(query, &known)?;
+    let forecast = state.catalog.open(&ForecastName::from_id(&path(parts)?)?).await?.of_member(parameters.member()?)?;
     let mut violations = Violations::default();
     let column = select::column(&forecast, parameters.text("variable"), parameters.text("level"), &mut violations);
     let latitude = violations.take(parameters.number("lat", "degrees north").and_then(Place::latitude));
@@ -65,6 +67,7 @@ pub async fn series(
     let series = crate::serve::series::series(&forecast, &column, place, interpolation).await?;
     Ok(now(SeriesAnswer {
         forecast: Summary::new(&forecast.path, forecast.manifest()),
+        member: forecast.reader.member(),
         variable: &column.variable.name,
         level: column.level.to_string(),
         units: &shown.units,

@@ -26,6 +26,9 @@ pub struct Summary<'a> {
     failure_reason: Option<&'a str>,
     steps_complete: usize,
     steps_total: usize,
+    /// Of an ensemble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<usize>,
 }
 
 impl<'a> Summary<'a> {
@@ -41,6 +44,7 @@ impl<'a> Summary<'a> {
             failure_reason: manifest.reason.as_deref(),
             steps_complete: manifest.steps_complete,
             steps_total: manifest.steps_total,
+            members: Some(manifest.members.len()).filter(|&members| members > 0),
         }
     }
 }
@@ -141,6 +145,9 @@ impl<'a> Detail<'a> {
 #[derive(Serialize)]
 pub struct SeriesAnswer<'a> {
     pub forecast: Summary<'a>,
+    /// Of an ensemble, whose values they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<usize>,
     pub variable: &'a str,
     pub level: String,
     pub units: &'a str,
@@ -186,13 +193,14 @@ pub fn run_headers(forecast: &Forecast, selection: &Selection) -> HeaderMap {
 /// The same without a time.
 pub fn forecast_headers(forecast: &Forecast) -> HeaderMap {
     let manifest = forecast.manifest();
+    let member = forecast.reader.member().map(|member| ("vejr-member", member.to_string()));
     let fields = [
         ("vejr-forecast", forecast.name()),
         ("vejr-reference-time", manifest.reference_time.to_string()),
         ("vejr-steps", format!("{}/{}", manifest.steps_complete, manifest.steps_total)),
     ];
     let mut headers = HeaderMap::new();
-    for (name, value) in fields {
+    for (name, value) in fields.into_iter().chain(member) {
         // names are checked when a forecast is opened: plain ASCII
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(HeaderName::from_static(name), value);

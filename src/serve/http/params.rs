@@ -58,6 +58,15 @@ impl Parameters {
         self.0.get(name).map_or("", String::as_str)
     }
 
+    /// `member=`, where it is given.
+    pub fn member(&self) -> Result<Option<usize>, Violation> {
+        let wrong = |text| Violation::new("member", format!("{} is no number of a member", quoted(text)));
+        match self.text("member") {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| wrong(text)),
+        }
+    }
+
     pub fn number(&self, name: &'static str, expected: &str) -> Result<f64, Violation> {
         match self.text(name) {
             "" => Err(Violation::missing(name, expected)),

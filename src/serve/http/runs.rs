@@ -12,7 +12,7 @@ use serde_json::json;
 use super::api::now;
 use super::params::{PathParts, path};
 use crate::atmos::{LeadTime, ReferenceTime};
-use crate::forecast::{Asked, RunFilter, RunPhase};
+use crate::forecast::{Asked, EnsembleKind, RunFilter, RunPhase};
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, id, quoted};
 use crate::serve::runs::Known;
@@ -117,6 +117,12 @@ pub struct RunRequest {
     lead_time: Option<String>,
     /// `float32` where it is not said, or `packed`.
     encoding: Option<String>,
+    /// Of an ensemble; 1 where it is not said.
+    members: Option<usize>,
+    #[serde(default)]
+    seed: u64,
+    /// `noise` where it is not said, or `lagged:6h`.
+    perturbation: Option<String>,
     #[serde(default)]
     true_winds: bool,
     request_id: Option<String>,
@@ -147,12 +153,19 @@ impl RunRequest {
             }
         };
         let encoding = violations.take(encoding);
-        let ((model, reference_time), (lead_time, encoding)) =
-            violations.finish(model.zip(reference_time).zip(lead_time.zip(encoding)))?;
+        let perturbation = self.perturbation.map_or(Ok(EnsembleKind::Noise), |text| {
+            text.parse().map_err(|problem: String| Violation::new("perturbation", problem))
+        });
+        let perturbation = violations.take(perturbation);
+        let asked = model.zip(reference_time).zip(lead_time.zip(encoding)).zip(perturbation);
+        let (((model, reference_time), (lead_time, encoding)), perturbation) = violations.finish(asked)?;
         Ok(Asked {
             model,
             reference_time,
             lead_time,
+            members: self.members.unwrap_or(1),
+            seed: self.seed,
+            perturbation,
             encoding,
             true_winds: self.true_winds,
             request_id: self.request_id.filter(|name| !name.is_empty()),

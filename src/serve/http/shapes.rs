@@ -34,9 +34,13 @@ const MERCATOR_LATITUDE: f64 = 85.051_128_779_806_6;
 
 type FieldParts = PathParts<(String, String, String, String)>;
 
-async fn field(state: &Shared, parts: FieldParts) -> Result<(std::sync::Arc<Forecast>, Selection), Error> {
+async fn field(
+    state: &Shared,
+    parts: FieldParts,
+    member: Option<usize>,
+) -> Result<(std::sync::Arc<Forecast>, Selection), Error> {
     let (forecast, variable, level, lead) = path(parts)?;
-    let forecast = state.catalog.open(&ForecastName::from_id(&forecast)?).await?;
+    let forecast = state.catalog.open(&ForecastName::from_id(&forecast)?).await?.of_member(member)?;
     let selection = select::field(&forecast, &variable, &level, parse_lead(&lead), Violations::default())?;
     Ok((forecast, selection))
 }
@@ -88,8 +92,8 @@ pub async fn contour_lines(
     parts: FieldParts,
     query: QueryPairs,
 ) -> Result<Response, Error> {
-    let parameters = Parameters::read(query, &["interval", "units", "bbox"])?;
-    let (forecast, selection) = field(&state, parts).await?;
+    let parameters = Parameters::read(query, &["interval", "units", "bbox", "member"])?;
+    let (forecast, selection) = field(&state, parts, parameters.member()?).await?;
     let variable = &selection.column.variable;
     let style = state.styles.of(&forecast, &selection.column).await?;
     let mut violations = Violations::default();
@@ -152,8 +156,8 @@ pub async fn contour_lines(
 }
 
 pub async fn winds(State(state): State<Shared>, parts: FieldParts, query: QueryPairs) -> Result<Response, Error> {
-    let parameters = Parameters::read(query, &["count", "units", "bbox"])?;
-    let (forecast, mut selection) = field(&state, parts).await?;
+    let parameters = Parameters::read(query, &["count", "units", "bbox", "member"])?;
+    let (forecast, mut selection) = field(&state, parts, parameters.member()?).await?;
     let mut violations = Violations::default();
     let recipe = &selection.column.recipe;
     let wind = match recipe.quantity {

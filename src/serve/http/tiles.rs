@@ -2,7 +2,7 @@
 //! and the TileJSON that describes them.
 //!
 //! `@2x` before the ending, or `size=512`, makes 512 pixels per edge; `interpolation=nearest` shows grid points; `units` are
-//! those of numbers.
+//! those of numbers; `member` chooses one of an ensemble, where the control is shown else.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -41,7 +41,7 @@ pub async fn tile(
     query: QueryPairs,
 ) -> Result<Response, Error> {
     let (forecast, variable, level, lead, z, x, file) = path(parts)?;
-    let query = Parameters::read(query, &["interpolation", "units", "size"])?;
+    let query = Parameters::read(query, &["interpolation", "units", "size", "member"])?;
     let (y, ending) = file.rsplit_once('.').unwrap_or((&file, ""));
     let address = Address { set: TileMatrixSet::WebMercatorQuad, z: &z, x: &x, y, ending };
     let path = format!("{z}/{x}/{file}");
@@ -56,7 +56,7 @@ pub async fn ogc_tile(
     query: QueryPairs,
 ) -> Result<Response, Error> {
     let (forecast, variable, level, lead, name, z, row, file) = path(parts)?;
-    let query = Parameters::read(query, &["interpolation", "units", "size", "f"])?;
+    let query = Parameters::read(query, &["interpolation", "units", "size", "member", "f"])?;
     let set = tilesets::set(&name)?;
     let (column, ending) = file.rsplit_once('.').unwrap_or((&file, ""));
     let ending = match (ending, query.text("f")) {
@@ -87,7 +87,7 @@ async fn answer(
     path: &str,
 ) -> Result<Response, Error> {
     let name = ForecastName::from_id(forecast)?;
-    let forecast = state.catalog.open(&name).await?;
+    let forecast = state.catalog.open(&name).await?.of_member(query.member()?)?;
     let mut violations = Violations::default();
     let drawn = address.read(query.text("size"), &mut violations);
     let nearest = violations.take(interpolation(query.text("interpolation")));
@@ -173,6 +173,7 @@ fn etag(forecast: &Forecast, selection: &Selection, drawing: &Drawing) -> String
     (LOOK, &forecast.path, &column.variable.name, column.level, selection.lead, selection.step_crc32c)
         .hash(&mut hasher);
     (drawing.tile, drawing.format, drawing.size, drawing.nearest, &drawing.shown.units).hash(&mut hasher);
+    forecast.reader.member().hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())
 }
 

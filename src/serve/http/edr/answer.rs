@@ -81,10 +81,8 @@ impl Answer {
         let reading = Reading { state, forecast: &forecast, places: &places, steps: &steps, line: line.as_deref() };
         let mut groups = Vec::new();
         for (levels, members) in by_levels(parameters) {
-            let mut values = Vec::with_capacity(members.len());
-            for parameter in members {
-                values.push(reading.parameter(parameter).await?);
-            }
+            let reads: Vec<_> = members.into_iter().map(|parameter| reading.parameter(parameter)).collect();
+            let values = stream::iter(reads).buffered(CONCURRENT_COLUMNS).try_collect().await?;
             groups.push(Group { levels, parameters: values });
         }
         let path = line.as_ref().map(|line| line.iter().map(|&step| valid(step)).collect());

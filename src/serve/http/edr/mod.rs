@@ -206,7 +206,7 @@ async fn data(state: &Shared, name: &ForecastName, kind: &str, query: QueryPairs
     let hint = "there are position, area, cube and trajectory";
     let kind = found.ok_or_else(|| Error::NotFound { kind: "query", name: quoted(kind), hint })?;
     let forecast = state.catalog.open(name).await?;
-    let request = Request::read(kind, &forecast, query)?;
+    let (request, forecast) = Request::read(kind, forecast, query)?;
     let format = request.format;
     let mut headers = forecast_headers(&forecast);
     let answer = Answer::read(state, forecast, request).await?;

@@ -103,15 +103,17 @@ pub struct Request {
 }
 
 /// A key is not asked for here; clients of DMI's open data send one.
-const KNOWN: [&str; 8] = ["coords", "z", "datetime", "parameter-name", "crs", "f", "units", "api-key"];
-const KNOWN_CUBE: [&str; 8] = ["bbox", "z", "datetime", "parameter-name", "crs", "f", "units", "api-key"];
+const KNOWN: [&str; 9] = ["coords", "z", "datetime", "parameter-name", "crs", "f", "units", "member", "api-key"];
+const KNOWN_CUBE: [&str; 9] = ["bbox", "z", "datetime", "parameter-name", "crs", "f", "units", "member", "api-key"];
 
 impl Request {
-    pub fn read(kind: Kind, forecast: &Forecast, query: QueryPairs) -> Result<Self, Error> {
+    /// The request, and the forecast with the member that it chooses.
+    pub fn read(kind: Kind, forecast: Arc<Forecast>, query: QueryPairs) -> Result<(Self, Arc<Forecast>), Error> {
         let known = if kind == Kind::Cube { &KNOWN_CUBE } else { &KNOWN };
         let parameters = Parameters::read(query, known)?;
+        let forecast = forecast.of_member(parameters.member()?)?;
         let mut violations = Violations::default();
-        let crs = violations.take(crs(forecast, parameters.text("crs")));
+        let crs = violations.take(crs(&forecast, parameters.text("crs")));
         let (place, box_z) = match kind {
             Kind::Cube => match violations.take(bbox(parameters.text("bbox"), crs.unwrap_or(Crs::Crs84))) {
                 Some((bounds, z)) => (Some(Where::Box(bounds)), z),
@@ -129,14 +131,14 @@ impl Request {
             .and_then(|levels| violations.take(choose(&forecast.offers, parameters.text("parameter-name"), &levels)));
         let asked = asked.and_then(|asked| violations.take(with_units(asked, parameters.text("units"))));
         let times = violations.take(Times::parse(parameters.text("datetime")));
-        let steps = times.as_ref().and_then(|times| violations.take(times.steps(forecast)));
+        let steps = times.as_ref().and_then(|times| violations.take(times.steps(&forecast)));
         let parts = place.zip(asked).zip(steps.zip(crs.zip(format)));
         let ((place, parameters), (steps, (crs, format))) = violations.finish(parts)?;
         // only now, since what is wrong with the request will not become right by waiting
         if let Some(&step) = steps.iter().find(|&&step| step >= forecast.manifest().steps_complete) {
-            return Err(not_published(forecast, step));
+            return Err(not_published(&forecast, step));
         }
-        Ok(Self { place, parameters, steps, crs, format })
+        Ok((Self { place, parameters, steps, crs, format }, forecast))
     }
 }
 

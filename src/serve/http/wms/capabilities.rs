@@ -125,12 +125,18 @@ fn write_model(xml: &mut String, href: &str, v130: bool, model: &Model) -> fmt::
     let analysis = iso(spec.reference_time.valid());
     let times = times.collect::<Vec<_>>().join(",");
     let runs = reference_times.join(",");
-    let dimensions = [("time", &times, &analysis), ("reference_time", &runs, &analysis)];
-    for (name, values, default) in dimensions {
-        write_dimension(xml, v130, name, ("ISO8601", ""), default, values)?;
+    let (members, control) = ((0..spec.members).map(|member| member.to_string()).collect::<Vec<_>>(), "0".to_owned());
+    let members = members.join(",");
+    let mut dimensions = vec![("time", &times, &analysis), ("reference_time", &runs, &analysis)];
+    if spec.is_ensemble() {
+        dimensions.push(("member", &members, &control));
+    }
+    for &(name, values, default) in &dimensions {
+        let units = if name == "member" { ("", "") } else { ("ISO8601", "") };
+        write_dimension(xml, v130, name, units, default, values)?;
     }
     close_dimensions(xml, v130, &dimensions)?;
-    for offer in &latest.offers {
+    for offer in latest.offers.iter() {
         write_layer(xml, href, v130, &latest.path.model, offer)?;
     }
     writeln!(xml, "</Layer>")

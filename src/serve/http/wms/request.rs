@@ -103,6 +103,15 @@ impl Keys {
             }
             Err(error) => return Err(error.into()),
         };
+        let member = match self.text("dim_member") {
+            "" => {
+                defaults.extend(forecast.reader.member().map(|member| format!("DIM_MEMBER={member}")));
+                None
+            }
+            text => Some(text.parse().map_err(|_| wrong("dim_member", text, "the number of a member"))?),
+        };
+        let forecast =
+            forecast.of_member(member).map_err(|error| Exception::new(Code::InvalidDimensionValue, error))?;
         let spec = forecast.reader.spec();
         if reference.is_none() {
             defaults.push(format!("DIM_REFERENCE_TIME={}", iso(spec.reference_time.valid())));
