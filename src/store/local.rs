@@ -33,7 +33,8 @@ pub(super) fn pieces(path: &Path, codec: &ShardCodec, chunks: &[usize]) -> Resul
     let size = file.metadata()?.len();
     codec.check_size(size).map_err(Fault::Corrupt)?;
     let mut index = vec![0; codec.index_len()];
-    file.read_exact_at(&mut index, size - index.len() as u64)?;
+    let end = size - index.len() as u64;
+    file.read_exact_at(&mut index, end)?;
     let ranges = codec.locate(&index, size, chunks).map_err(Fault::Corrupt)?;
     let read = |range: std::ops::Range<u64>| {
         // no longer than a chunk, as `locate` knows
