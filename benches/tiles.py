@@ -1,11 +1,14 @@
 """Tiles and points against xpublish-tiles and xpublish-edr: the same forecast, the same places, in one run.
 
-    pip install xpublish-tiles==0.4.3 xpublish-edr uvicorn
-    python benches/tiles.py [--leads 40] [--tiles 600] [--points 100] [--concurrency 8]
+    pip install xpublish-tiles==0.4.3 xpublish-edr==0.11.1 uvicorn zarrs
+    python benches/tiles.py [--leads 40] [--tiles 600] [--points 300] [--concurrency 8]
 
-A forecast of 8 variables on 0.25° is published by vejr's own writer; the peers read it with xarray. Servers remember nothing
-that they have read; what the kernel keeps of the disk, it keeps for all. Addresses are drawn with a seed: zooms 2 to 6, all
-leads. The two take turns. Printed are requests per second, times, CPU time per request and the greatest memory.
+A forecast of 8 variables on 0.25° is published by vejr's own writer; the peers read it with xarray and zarrs' codecs, the map
+copy for tiles and the series copy for points. Servers remember nothing that they have read; what the kernel keeps of the disk, it
+keeps for all. Addresses are drawn with a seed: zooms 2 to 6, all leads; others of the same kind are asked for before, so that
+nobody compiles or opens anything while it is measured. Printed are requests per second, times, CPU time per request, the mean
+answer, and the server's greatest memory so far; then the ratios, and the machine's load before and after, since all of it counts
+only beside what else was running.
 """
 
 import argparse
@@ -20,25 +23,30 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-VARIABLES = ["t2m", "d2m", "u10", "v10", "msl", "sp", "tcc", "tcwv"]
+# and the values that the colours span
+VARIABLES = {
+    "t2m": (255, 295),
+    "d2m": (250, 280),
+    "u10": (-10, 10),
+    "v10": (-10, 10),
+    "msl": (99_500, 102_500),
+    "sp": (94_000, 100_000),
+    "tcc": (0, 1),
+    "tcwv": (10, 50),
+}
 PEER = """
 import sys, warnings
 warnings.filterwarnings("ignore")
-import uvicorn, xarray, xpublish
-dataset = xarray.open_zarr(sys.argv[1], chunks=None).squeeze("reference_time", drop=True)
-dataset = dataset.assign_coords(lead_time=range(dataset.sizes["lead_time"])).drop_vars("valid_time", errors="ignore")
-plugins = {}
-try:
-    from xpublish_tiles.xpublish.tiles import TilesPlugin
-    plugins["tiles"] = TilesPlugin()
-except ImportError:
-    pass
-try:
-    from xpublish_edr import CfEdrPlugin
-    plugins["edr"] = CfEdrPlugin()
-except ImportError:
-    pass
-app = xpublish.Rest({"f": dataset}, plugins=plugins, cache_kws={"available_bytes": 1}).app
+import uvicorn, xarray, xpublish, zarr
+from xpublish_edr import CfEdrPlugin
+from xpublish_tiles.xpublish.tiles import TilesPlugin
+zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
+def opened(path):
+    dataset = xarray.open_zarr(path, chunks=None).squeeze("reference_time", drop=True)
+    return dataset.assign_coords(lead_time=range(dataset.sizes["lead_time"])).drop_vars("valid_time")
+datasets = {"maps": opened(sys.argv[1]), "points": opened(sys.argv[1] + "/series")}
+plugins = {"tiles": TilesPlugin(), "edr": CfEdrPlugin()}
+app = xpublish.Rest(datasets, plugins=plugins, cache_kws={"available_bytes": 1}).app
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 """
 
@@ -66,18 +74,21 @@ class Server:
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measure(tool, server, paths, concurrency):
+def ask(tool, server, paths, concurrency):
     with tempfile.NamedTemporaryFile("w", suffix=".urls") as file:
         file.write("\n".join(server.base + path for path in paths))
         file.flush()
-        before = server.cpu()
         done = subprocess.run([tool, "ask", file.name, str(concurrency)], capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stderr[-2000:])
-        found = json.loads(done.stdout)
-        found["cpu_ms"] = (server.cpu() - before) * 1e3 / len(paths)
-        found["mib"] = server.memory()
-        return found
+        return json.loads(done.stdout)
+
+
+def measure(tool, server, paths, warm, concurrency):
+    ask(tool, server, paths[:warm], concurrency)
+    before = server.cpu()
+    found = ask(tool, server, paths[warm:], concurrency)
+    return found | {"cpu_ms": (server.cpu() - before) * 1e3 / found["requests"], "mib": server.memory()}
 
 
 def free_port():
@@ -92,7 +103,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--leads", type=int, default=40)
     parser.add_argument("--tiles", type=int, default=600)
-    parser.add_argument("--points", type=int, default=100)
+    parser.add_argument("--points", type=int, default=300)
+    parser.add_argument("--warm", type=int, default=20, help="requests of each kind before the measured ones")
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--program", help="the built benchmark, where it is not to be built")
     parser.add_argument("--peers", choices=["yes", "no"], default="yes")
@@ -100,11 +112,11 @@ def main():
     tool = options.program or program()
     drawn = random.Random(20260101)
     tiles, points = [], []
-    for _ in range(options.tiles):
+    for _ in range(options.tiles + options.warm):
         zoom = drawn.randint(2, 6)
         place = (zoom, drawn.randrange(2**zoom), drawn.randrange(2**zoom))
-        tiles.append((drawn.choice(VARIABLES), drawn.randrange(options.leads), place))
-    for _ in range(options.points):
+        tiles.append((drawn.choice(list(VARIABLES)), drawn.randrange(options.leads), place))
+    for _ in range(options.points + options.warm):
         points.append((drawn.uniform(0, 359), drawn.uniform(-85, 85)))
     with tempfile.TemporaryDirectory() as folder:
         name = subprocess.run(
@@ -134,23 +146,38 @@ def main():
                         if peer.poll() is not None:
                             sys.exit("the peer did not start; are xpublish-tiles and xpublish-edr installed?")
                         time.sleep(0.25)
-                style = "style=raster/viridis&width=256&height=256&f=image/png&colorscalerange=0,100"
+                style = "style=raster/viridis&width=256&height=256&f=image/png"
                 asked["xpublish-tiles"] = (
                     theirs,
-                    [f"/datasets/f/tiles/WebMercatorQuad/{z}/{y}/{x}?variables={v}&lead_time={lead}&{style}" for v, lead, (z, x, y) in tiles],
+                    [
+                        f"/datasets/maps/tiles/WebMercatorQuad/{z}/{y}/{x}?variables={v}&lead_time={lead}&{style}"
+                        f"&colorscalerange={VARIABLES[v][0]},{VARIABLES[v][1]}"
+                        for v, lead, (z, x, y) in tiles
+                    ],
                 )
                 asked["xpublish-edr"] = (
                     theirs,
-                    [f"/datasets/f/edr/position?coords=POINT({x:.3f}%20{y:.3f})&parameter-name={','.join(VARIABLES)}" for x, y in points],
+                    [
+                        f"/datasets/points/edr/position?coords=POINT({x:.3f}%20{y:.3f})&parameter-name={','.join(VARIABLES)}"
+                        for x, y in points
+                    ],
                 )
-            print(f"{'':16}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'MiB':>8}")
+            load = [os.getloadavg()[0]]
+            print(f"{'':16}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'kB':>8}{'MiB':>8}")
+            rates = {}
             for what, (server, paths) in asked.items():
-                found = measure(tool, server, paths, options.concurrency)
+                found = measure(tool, server, paths, options.warm, options.concurrency)
+                rates[what] = found["per_second"]
                 print(
                     f"{what:16}{found['per_second']:12.1f}{found['p50_ms']:10.1f}{found['p99_ms']:10.1f}"
-                    f"{found['cpu_ms']:10.2f}{found['mib']:8.0f}",
+                    f"{found['cpu_ms']:10.2f}{found['bytes'] / 1e3:8.1f}{found['mib']:8.0f}",
                     flush=True,
                 )
+            load.append(os.getloadavg()[0])
+            for ours_, theirs_ in [("vejr tiles", "xpublish-tiles"), ("vejr points", "xpublish-edr")]:
+                if theirs_ in rates:
+                    print(f"{ours_}: {rates[ours_] / rates[theirs_]:.1f} × the requests per second of {theirs_}")
+            print(f"load of the machine ({os.cpu_count()} cores): {load[0]:.1f} before, {load[1]:.1f} after")
         finally:
             if peer:
                 peer.terminate()
