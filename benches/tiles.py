@@ -1,14 +1,14 @@
 """Tiles and points against xpublish-tiles and xpublish-edr: the same forecast, the same places, in one run.
 
     pip install xpublish-tiles==0.4.3 xpublish-edr==0.11.1 uvicorn zarrs
-    python benches/tiles.py [--leads 40] [--tiles 600] [--points 300] [--concurrency 8]
+    python benches/tiles.py [--leads 40] [--tiles 600] [--points 300] [--rounds 3] [--concurrency 8]
 
 A forecast of 8 variables on 0.25° is published by vejr's own writer; the peers read it with xarray and zarrs' codecs, the map
 copy for tiles and the series copy for points. Servers remember nothing that they have read; what the kernel keeps of the disk, it
 keeps for all. Addresses are drawn with a seed: zooms 2 to 6, all leads; others of the same kind are asked for before, so that
-nobody compiles or opens anything while it is measured. Printed are requests per second, times, CPU time per request, the mean
-answer, and the server's greatest memory so far; then the ratios, and the machine's load before and after, since all of it counts
-only beside what else was running.
+nobody compiles or opens anything while it is measured, and values at a place are compared. The servers take turns, each round with
+addresses of its own. Printed are medians of the rounds: requests per second, times, CPU time per request, the mean answer; the
+server's greatest memory; the ratios of the rounds; and the machine's load, since times count only beside what else was running.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -84,11 +85,19 @@ def ask(tool, server, paths, concurrency):
         return json.loads(done.stdout)
 
 
-def measure(tool, server, paths, warm, concurrency):
-    ask(tool, server, paths[:warm], concurrency)
+def measure(tool, server, paths, concurrency):
     before = server.cpu()
-    found = ask(tool, server, paths[warm:], concurrency)
-    return found | {"cpu_ms": (server.cpu() - before) * 1e3 / found["requests"], "mib": server.memory()}
+    found = ask(tool, server, paths, concurrency)
+    return found | {"cpu_ms": (server.cpu() - before) * 1e3 / found["requests"]}
+
+
+def same_values(ours, theirs):
+    """Whether both servers tell the same of a place: else they would not be doing the same work."""
+    ours, theirs = (json.load(urllib.request.urlopen(url))["ranges"] for url in [ours, theirs])
+    for variable in VARIABLES:
+        pairs = zip(ours[variable]["values"], theirs[variable]["values"], strict=True)
+        if any(abs(one - other) > 1e-5 * abs(other) + 1e-5 for one, other in pairs):
+            sys.exit(f"the servers tell different values of {variable}")
 
 
 def free_port():
@@ -104,6 +113,7 @@ def main():
     parser.add_argument("--leads", type=int, default=40)
     parser.add_argument("--tiles", type=int, default=600)
     parser.add_argument("--points", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", type=int, default=20, help="requests of each kind before the measured ones")
     parser.add_argument("--concurrency", type=int, default=8)
     parser.add_argument("--program", help="the built benchmark, where it is not to be built")
@@ -162,21 +172,29 @@ def main():
                         for x, y in points
                     ],
                 )
+                same_values(*(server.base + paths[0] for server, paths in (asked["vejr points"], asked["xpublish-edr"])))
+            for server, paths in asked.values():
+                ask(tool, server, paths[: options.warm], options.concurrency)
             load = [os.getloadavg()[0]]
-            print(f"{'':16}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'kB':>8}{'MiB':>8}")
-            rates = {}
-            for what, (server, paths) in asked.items():
-                found = measure(tool, server, paths, options.warm, options.concurrency)
-                rates[what] = found["per_second"]
-                print(
-                    f"{what:16}{found['per_second']:12.1f}{found['p50_ms']:10.1f}{found['p99_ms']:10.1f}"
-                    f"{found['cpu_ms']:10.2f}{found['bytes'] / 1e3:8.1f}{found['mib']:8.0f}",
-                    flush=True,
-                )
+            rounds = {what: [] for what in asked}
+            for part in range(options.rounds):
+                for what, (server, paths) in asked.items():
+                    mine = paths[options.warm :][part :: options.rounds]
+                    rounds[what].append(measure(tool, server, mine, options.concurrency))
             load.append(os.getloadavg()[0])
-            for ours_, theirs_ in [("vejr tiles", "xpublish-tiles"), ("vejr points", "xpublish-edr")]:
-                if theirs_ in rates:
-                    print(f"{ours_}: {rates[ours_] / rates[theirs_]:.1f} × the requests per second of {theirs_}")
+
+            def median(what, key):
+                return statistics.median(each[key] for each in rounds[what])
+
+            print(f"{'':16}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'kB':>8}{'MiB':>8}")
+            for what, (server, _) in asked.items():
+                rate, p50, p99, cpu, size = (median(what, key) for key in ["per_second", "p50_ms", "p99_ms", "cpu_ms", "bytes"])
+                print(f"{what:16}{rate:12.1f}{p50:10.1f}{p99:10.1f}{cpu:10.2f}{size / 1e3:8.1f}{server.memory():8.0f}")
+            for one, other in [("vejr tiles", "xpublish-tiles"), ("vejr points", "xpublish-edr")]:
+                if other in rounds:
+                    ratios = [a["per_second"] / b["per_second"] for a, b in zip(rounds[one], rounds[other])]
+                    each = ", ".join(f"{ratio:.1f}" for ratio in ratios)
+                    print(f"{one} / {other}: {statistics.median(ratios):.1f} × the requests per second ({each})")
             print(f"load of the machine ({os.cpu_count()} cores): {load[0]:.1f} before, {load[1]:.1f} after")
         finally:
             if peer:
