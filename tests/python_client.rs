@@ -8,7 +8,7 @@ mod python;
 
 #[test]
 fn the_python_client_asks_watches_and_reads() {
-    let modules = ["pip", "setuptools", "grpc_tools", "pytest", "xarray", "zarr", "netCDF4", "pyproj", "cryptography"];
+    let modules = ["setuptools", "pip", "grpc_tools", "pytest", "xarray", "zarr", "netCDF4", "pyproj", "cryptography"];
     let Some(python) = python::with(&modules) else { return };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();

@@ -21,6 +21,8 @@ PANELS = {
     ("v", 500): ("meridional wind at 500 hPa", "m s⁻¹"),
     ("sp", None): ("surface pressure", "Pa"),
 }
+# Of the table.
+DAYS = [0, 1, 3, 5, 10, 20, 30, 45]
 
 
 def at(data, level):
@@ -41,8 +43,8 @@ def main():
     for axis, ((name, level), (title, units)) in zip(axes.flat, PANELS.items()):
         spread = np.sqrt(mean(at(statistics[f"{name}_spread"], level) ** 2)).values
         normal = at(climate[name], level).isel(time=0).values
-        # the members' anomalies in the last five days: all of what the model makes of its climate
-        late = at(members[name].sel(lead_time=slice(15 * 24, None)), level)
+        # the members' anomalies in the last ten days: all of what the model makes of its climate
+        late = at(members[name].sel(lead_time=slice((days[-1] - 10) * 24, None)), level)
         anomaly = float(np.sqrt(mean(((late - normal) ** 2).mean(("lead_time", "member")))))
         text = "surface" if level is None else f"{level}hPa"
         mine = [s for s in scores if s["variable"] == name and s["level"] == text and "ensemble" in s]
@@ -56,7 +58,7 @@ def main():
         axis.set_ylabel(units)
         axis.set_yscale("log")
         axis.grid(alpha=0.3, which="both")
-        pick = [0, 4, 12, 20, 28, 40, 60, 80]
+        pick = [4 * day for day in DAYS]
         rows.append((f"{name}{level or ''}, {units}", [spread[k] for k in pick], anomaly))
     axes.flat[0].legend(frameon=False, fontsize=8)
     axis = axes.flat[5]
@@ -74,8 +76,8 @@ def main():
         axis.set_xlim(0, days[-1])
     figure.suptitle(f"{members.sizes['member']} members from one analysis, area-weighted")
     figure.savefig(out, dpi=110)
-    print("| spread of | start | day 1 | day 3 | day 5 | day 7 | day 10 | day 15 | day 20 | climate |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| spread of | start | " + " | ".join(f"day {day}" for day in DAYS[1:]) + " | climate |")
+    print("|---" * (len(DAYS) + 2) + "|")
     for name, spread, anomaly in rows:
         print(f"| {name} | " + " | ".join(f"{value:.3g}" for value in spread) + f" | {anomaly:.3g} |")
 
