@@ -5,9 +5,11 @@ mod clients;
 mod edr;
 mod grpc;
 mod http;
+mod malformed;
 mod maps;
 mod page;
 mod planet;
+mod program;
 mod provider;
 mod tls;
 
