@@ -13,7 +13,7 @@ use ndarray::Array2;
 use serde_json::{Map, json};
 use vejr::atmos::{Field, Grid, LeadTime, Level, known_variable};
 use vejr::location::Location;
-use vejr::serve::{Limits, ServeConfig, Server};
+use vejr::serve::{AccessConfig, Limits, ServeConfig, Server};
 use vejr::store::{Encoding, ForecastPath, ForecastSpec, ForecastWriter, Output};
 
 const SHAPE: (usize, usize) = (721, 1440);
@@ -104,7 +104,9 @@ async fn make(folder: &str, leads: i64) {
 async fn serve(folder: &str) {
     let config = ServeConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
-        allow_public: false,
+        insecure: false,
+        tls: None,
+        access: AccessConfig::default(),
         store: Location::parse(folder).unwrap(),
         models: Vec::new(),
         desk: None,

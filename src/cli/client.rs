@@ -1,13 +1,18 @@
 //! What the clients of a server share: the way there, names, errors, and how a run is shown.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::json;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::metadata::AsciiMetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
+use url::{Host, Url};
 
 use super::progress::Reporter;
 use super::{Failure, Fault, say};
@@ -17,7 +22,10 @@ use crate::serve::v1;
 use crate::serve::v1::forecast_service_client::ForecastServiceClient;
 use crate::serve::v1::watch_forecast_response::Kind;
 
-pub type Client = ForecastServiceClient<Channel>;
+pub type Client = ForecastServiceClient<InterceptedService<Channel, Credentials>>;
+
+/// Where the token is, unless a file has it.
+const TOKEN: &str = "VEJR_TOKEN";
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// A server that sends heartbeats and is not heard of for so long is gone.
@@ -34,6 +42,15 @@ pub struct ServerArguments {
     /// How long to go on trying where the server is full or cannot be reached
     #[arg(long, value_name = "TIME", default_value = "10m")]
     patience: LeadTime,
+    /// Certificates of authorities to trust, PEM, instead of the system's; for https:// addresses
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// File with the token for the server [default: the variable VEJR_TOKEN, if it is set]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Send the token also without TLS to another machine: all between can read it
+    #[arg(long)]
+    insecure: bool,
 }
 
 impl ServerArguments {
@@ -42,13 +59,94 @@ impl ServerArguments {
     }
 
     pub fn client(&self) -> Result<Client, Failure> {
-        let endpoint = Endpoint::from_shared(self.server.clone())
-            .map_err(|error| Failure::configuration(format!("--server {}: {error}", self.server)))?
+        let wrong = |error: &dyn std::fmt::Display| {
+            let server = &self.server;
+            Failure::configuration(format!("--server {server}: {error}; expected one such as https://vejr.example.org"))
+        };
+        let url = Url::parse(&self.server).map_err(|error| wrong(&error))?;
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            other => return Err(wrong(&format!("{other} is not spoken here"))),
+        };
+        let credentials = Credentials(self.token()?);
+        let here = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        if credentials.0.is_some() && !secure && !here && !self.insecure {
+            return Err(wrong(&"there the token would be sent without TLS (which --insecure allows)"));
+        }
+        if self.ca.is_some() && !secure {
+            return Err(wrong(&"--ca is for TLS"));
+        }
+        let mut endpoint = Endpoint::from_shared(self.server.clone())
+            .map_err(|error| wrong(&error))?
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(CONNECT)
             .keep_alive_timeout(SILENCE);
+        if secure {
+            let tls = match &self.ca {
+                None => ClientTlsConfig::new().with_native_roots(),
+                Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file, "--ca")?)),
+            };
+            endpoint = endpoint.tls_config(tls).map_err(|error| wrong(&whole(&error)))?;
+        }
         // connects when it is first used, and again when the connection is lost
-        Ok(ForecastServiceClient::new(endpoint.connect_lazy()))
+        Ok(ForecastServiceClient::with_interceptor(endpoint.connect_lazy(), credentials))
+    }
+
+    /// `None`: the server is asked without one.
+    fn token(&self) -> Result<Option<AsciiMetadataValue>, Failure> {
+        let (token, place) = match &self.token_file {
+            Some(file) => (read(file, "--token-file")?, file.display().to_string()),
+            None => match std::env::var(TOKEN) {
+                Ok(token) => (token, TOKEN.to_owned()),
+                Err(std::env::VarError::NotPresent) => return Ok(None),
+                Err(error) => return Err(Failure::configuration(format!("{TOKEN}: {error}"))),
+            },
+        };
+        let value = AsciiMetadataValue::try_from(format!("Bearer {}", token.trim()));
+        let mut value = match value {
+            Ok(value) if !token.trim().is_empty() => value,
+            // what is there may be a secret, and is not repeated
+            _ => {
+                return Err(Failure::configuration(format!("{place} holds no token; expected what vejr token prints")));
+            }
+        };
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+fn read(file: &Path, option: &str) -> Result<String, Failure> {
+    let failed = |error| Failure::configuration(format!("{option} {}: {error}", file.display()));
+    std::fs::read_to_string(file).map_err(failed)
+}
+
+/// An error with what caused it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Shows the token with every call.
+#[derive(Clone)]
+pub struct Credentials(Option<AsciiMetadataValue>);
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
     }
 }
 
@@ -84,6 +182,8 @@ impl From<Status> for Failure {
             | Code::NotFound
             | Code::FailedPrecondition
             | Code::AlreadyExists
+            | Code::Unauthenticated
+            | Code::PermissionDenied
             | Code::Unimplemented => Fault::Configuration,
             _ => Fault::Other,
         };
@@ -95,8 +195,11 @@ impl From<Status> for Failure {
 pub fn explained(status: &Status) -> String {
     use std::error::Error;
     match status.source() {
-        Some(_) => {
-            format!("the server cannot be reached ({}); does it run, and is --server right?", status.message())
+        Some(cause) => {
+            format!("the server cannot be reached ({}); does it run, and is --server right?", whole(cause))
+        }
+        None if status.code() == Code::Unauthenticated => {
+            format!("the server says: {}; a token comes from {TOKEN} or --token-file", status.message())
         }
         None => format!("the server says: {}", status.message()),
     }

@@ -18,6 +18,7 @@ use crate::forecast::{
 };
 use crate::location::Location;
 use crate::model::ModelPackage;
+use crate::serve::{AccessConfig, Limits, TlsFiles};
 use crate::store::{Exceedance, Statistics};
 
 #[derive(Debug, Deserialize)]
@@ -27,9 +28,15 @@ pub struct Configuration {
     pub store: String,
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
-    /// Listen also where other machines can reach it: there is no authentication yet.
+    /// Listen also where other machines can reach it, without TLS.
     #[serde(default)]
-    pub allow_public: bool,
+    pub insecure: bool,
+    #[serde(default)]
+    pub tls: Option<TlsFiles>,
+    #[serde(default)]
+    pub access: AccessConfig,
+    #[serde(default)]
+    limits: ServeLimits,
     /// Folders whose sub-folders are model packages.
     #[serde(default)]
     models: Vec<PathBuf>,
@@ -42,6 +49,23 @@ pub struct Configuration {
     /// Forecasts that are made again and again.
     #[serde(default)]
     schedule: Vec<Schedule>,
+}
+
+/// `[limits]`: what clients can make the server do; see [`Limits`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ServeLimits {
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
+    requests: Option<usize>,
+    watchers: Option<usize>,
+    answers: Option<usize>,
+    #[serde(deserialize_with = "some_duration")]
+    request_timeout: Option<LeadTime>,
+    #[serde(deserialize_with = "some_duration")]
+    peer_timeout: Option<LeadTime>,
+    #[serde(deserialize_with = "some_duration")]
+    stall_timeout: Option<LeadTime>,
 }
 
 /// `[runs]`: forecasts can be asked for.
@@ -132,6 +156,10 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LeadTime, D::E
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
 
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<LeadTime>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
 /// Shorter, and a busy disk would cost workers their runs.
 const SHORTEST_LEASE: i64 = 2;
 const LONGEST_LEASE: i64 = 3600;
@@ -161,6 +189,28 @@ impl Configuration {
             }
         }
         Ok(configuration)
+    }
+
+    /// The usual limits, and what the configuration says instead.
+    pub fn limits(&self) -> Result<Limits, Failure> {
+        let usual = Limits::default();
+        let ServeLimits { connections, connections_per_address, requests, watchers, answers, .. } = self.limits;
+        let time = |name: &str, given: Option<LeadTime>, usual| match given {
+            None => Ok(usual),
+            Some(time) if time.seconds() > 0 => Ok(Duration::from_secs(time.seconds().unsigned_abs())),
+            Some(time) => Err(Failure::configuration(format!("limits.{name} is {time}; expected 1s or more"))),
+        };
+        Ok(Limits {
+            connections: connections.unwrap_or(usual.connections),
+            connections_per_address: connections_per_address.unwrap_or(usual.connections_per_address),
+            requests: requests.unwrap_or(usual.requests),
+            watchers: watchers.unwrap_or(usual.watchers),
+            answers: answers.unwrap_or(usual.answers),
+            request_timeout: time("request_timeout", self.limits.request_timeout, usual.request_timeout)?,
+            peer_timeout: time("peer_timeout", self.limits.peer_timeout, usual.peer_timeout)?,
+            stall_timeout: time("stall_timeout", self.limits.stall_timeout, usual.stall_timeout)?,
+            ..usual
+        })
     }
 
     pub fn takes_requests(&self) -> bool {

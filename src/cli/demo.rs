@@ -14,7 +14,7 @@ use crate::forecast::{self, Destination, RunOptions};
 use crate::ingest::Inventory;
 use crate::location::Location;
 use crate::model::ModelPackage;
-use crate::serve::{Limits, ServeConfig, Server};
+use crate::serve::{AccessConfig, Limits, ServeConfig, Server};
 use crate::store::{Encoding, Statistics};
 
 /// Forecast ten days with the bundled model, publish, serve on this machine, and say where to look.
@@ -79,7 +79,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let config = |listen| ServeConfig {
         listen,
-        allow_public: false,
+        insecure: false,
+        tls: None,
+        access: AccessConfig::default(),
         store: root.clone(),
         models: vec![summary(&package)],
         desk: None,

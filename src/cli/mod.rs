@@ -16,6 +16,7 @@ mod runs;
 mod schedule;
 mod score;
 mod serve;
+mod token;
 mod watch;
 mod worker;
 
@@ -46,6 +47,7 @@ enum Command {
     #[command(subcommand)]
     Models(models::Command),
     Serve(serve::Arguments),
+    Token(token::Arguments),
     Worker(worker::Arguments),
     Request(request::Arguments),
     Watch(watch::Arguments),
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::Models(command) => models::run(command),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Token(arguments) => token::run(arguments),
         Command::Worker(arguments) => worker::run(arguments),
         Command::Request(arguments) => request::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),

@@ -1,5 +1,6 @@
 //! `vejr serve`: forecasts over gRPC, tiles and a map, and the asking for more.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use super::{Failure, Fault, runtime, say};
 use crate::forecast::{ScheduleEvents, Worker, WorkerEvents};
 use crate::location::Location;
 use crate::model::ModelPackage;
-use crate::serve::{Limits, ModelChannel, ModelSummary, ServeConfig, Server};
+use crate::serve::{ModelChannel, ModelSummary, ServeConfig, Server, TlsFiles};
 
 /// Serve the forecasts of a store: gRPC, HTTP tiles and a map, on one port; and compute those that are asked for.
 ///
@@ -21,6 +22,18 @@ pub struct Arguments {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Address to listen at, instead of the configuration's
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Certificates for TLS, PEM: the server's own first; instead of the configuration's
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Listen also where other machines can reach it without TLS: all of them can read along, tokens included
+    #[arg(long)]
+    insecure: bool,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -37,13 +50,16 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let keeper = |events| configuration.schedule_keeper(desk.as_ref(), events);
     // before the port is taken: what is wrong with a schedule is said at once
     keeper(ScheduleEvents::default())?;
+    let files = |(certificate, key)| TlsFiles { certificate, key };
     let config = ServeConfig {
-        listen: configuration.listen,
-        allow_public: configuration.allow_public,
+        listen: arguments.listen.unwrap_or(configuration.listen),
+        insecure: configuration.insecure || arguments.insecure,
+        tls: arguments.certificate.clone().zip(arguments.key.clone()).map(files).or(configuration.tls.clone()),
+        access: configuration.access.clone(),
         store,
         models: packages.iter().map(|package| summary(package)).collect(),
         desk: desk.clone(),
-        limits: Limits::default(),
+        limits: configuration.limits()?,
     };
     let server = runtime.block_on(Server::bind(config))?;
     let arrived = std::sync::Arc::new(server.arrival_metrics());
@@ -65,8 +81,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     };
     say(format!(
-        "serving {} at http://{}/ (gRPC on the same port); Ctrl-C stops",
+        "serving {} at {}://{}/ (gRPC on the same port); Ctrl-C stops",
         configuration.store,
+        if server.is_secure() { "https" } else { "http" },
         server.address()
     ));
     runtime.block_on(server.run(async {

@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body::Frame;
+use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status};
 
@@ -23,13 +24,15 @@ pub struct Door {
     state: Shared,
     places: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
 }
 
 impl Door {
     pub fn new(state: Shared) -> Self {
         let places = Arc::new(Semaphore::new(state.limits.requests));
         let watchers = Arc::new(Semaphore::new(state.limits.watchers));
-        Self { state, places, watchers }
+        let answers = Arc::new(Semaphore::new(state.limits.answers));
+        Self { state, places, watchers, answers }
     }
 }
 
@@ -41,15 +44,16 @@ pub async fn admit(Extract(door): Extract<Door>, request: Request, next: Next) -
     let begin = Instant::now();
     let metrics = &door.state.metrics;
     let limits = &door.state.limits;
+    // who watches does so for hours, and must keep nobody else out
+    let watching = matches!(route, "WatchForecast" | "events");
     let room = match route {
         "probe" | "grpc.health" => None,
-        // who watches does so for hours, and must keep nobody else out
-        "WatchForecast" | "events" => Some((&door.watchers, limits.watchers)),
+        _ if watching => Some((&door.watchers, limits.watchers)),
         _ => Some((&door.places, limits.requests)),
     };
     let place = match room.map(|(places, limit)| (places.clone().try_acquire_owned(), limit)) {
         None => None,
-        Some((Ok(permit), _)) => Some(Place::taken(permit, metrics.clone())),
+        Some((Ok(permit), _)) => Some(Place::taken(permit, metrics.requests_in_flight.clone())),
         Some((Err(_), limit)) => {
             metrics.requests_refused.inc();
             return counted(refusal(Error::Busy { limit }, grpc), metrics, route, grpc, begin);
@@ -58,19 +62,29 @@ pub async fn admit(Extract(door): Extract<Door>, request: Request, next: Next) -
     // gRPC's health Watch has an answer that begins at once; its stream may last.
     let answer = tokio::time::timeout(limits.request_timeout, next.run(request)).await;
     let response = answer.unwrap_or_else(|_| refusal(Error::Timeout(limits.request_timeout), grpc));
-    let response = counted(response, metrics, route, grpc, begin);
-    match place {
-        // a stream is at work until its last piece
-        Some(place) => response.map(|body| Body::new(Occupied { body, _place: place })),
-        None => response,
+    if response.body().is_end_stream() || room.is_none() {
+        return counted(response, metrics, route, grpc, begin);
     }
+    // Who reads slowly keeps none from being answered, but there is an end to the answers that wait to be read.
+    let kept = match (watching, place) {
+        (true, place) => place,
+        (false, _) => match door.answers.clone().try_acquire_owned() {
+            Ok(permit) => Some(Place::taken(permit, metrics.answers_waiting.clone())),
+            Err(_) => {
+                metrics.requests_refused.inc();
+                return counted(refusal(Error::Busy { limit: limits.answers }, grpc), metrics, route, grpc, begin);
+            }
+        },
+    };
+    let response = counted(response, metrics, route, grpc, begin);
+    response.map(|body| Body::new(Occupied { body, _place: kept }))
 }
 
-fn refusal(error: Error, grpc: bool) -> Response {
+pub fn refusal(error: Error, grpc: bool) -> Response {
     if grpc { Status::from(error).into_http() } else { error.into_response() }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(axum::http::header::CONTENT_TYPE)
         .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"))
@@ -91,12 +105,13 @@ fn counted(response: Response, metrics: &Metrics, route: &'static str, grpc: boo
 
 /// A label from a fixed set: paths are the client's, and must not become any number of time series.
 fn route(path: &str) -> &'static str {
-    const METHODS: [(&str, &str); 10] = [
+    const METHODS: [(&str, &str); 11] = [
         ("/vejr.v1.ForecastService/ListForecasts", "ListForecasts"),
         ("/vejr.v1.ForecastService/GetForecast", "GetForecast"),
         ("/vejr.v1.ForecastService/RequestForecast", "RequestForecast"),
         ("/vejr.v1.ForecastService/WatchForecast", "WatchForecast"),
         ("/vejr.v1.ForecastService/CancelForecast", "CancelForecast"),
+        ("/vejr.v1.ForecastService/ListAwaitedAnalyses", "ListAwaitedAnalyses"),
         ("/vejr.v1.DataService/GetTile", "GetTile"),
         ("/vejr.v1.DataService/GetField", "GetField"),
         ("/vejr.v1.DataService/GetSeries", "GetSeries"),
@@ -126,29 +141,29 @@ fn route(path: &str) -> &'static str {
     }
 }
 
-/// A request at work.
+/// A request at work, or an answer that waits to be read.
 struct Place {
     _permit: OwnedSemaphorePermit,
-    metrics: Metrics,
+    taken: IntGauge,
 }
 
 impl Place {
-    fn taken(permit: OwnedSemaphorePermit, metrics: Metrics) -> Self {
-        metrics.requests_in_flight.inc();
-        Self { _permit: permit, metrics }
+    fn taken(permit: OwnedSemaphorePermit, taken: IntGauge) -> Self {
+        taken.inc();
+        Self { _permit: permit, taken }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.metrics.requests_in_flight.dec();
+        self.taken.dec();
     }
 }
 
 /// A body that keeps its place until it is sent or dropped.
 struct Occupied {
     body: Body,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 impl HttpBody for Occupied {

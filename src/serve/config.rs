@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::AccessConfig;
+use super::tls::TlsFiles;
 use crate::atmos::LeadTime;
 use crate::forecast::Desk;
 use crate::location::Location;
@@ -12,8 +14,10 @@ use crate::location::Location;
 pub struct ServeConfig {
     /// Where to listen for gRPC and HTTP; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Whether `listen` may be reachable from other machines. There is no authentication yet, so that this has to be said.
-    pub allow_public: bool,
+    /// Whether `listen` may be reachable from other machines without TLS: something else there speaks it, or nothing needs it.
+    pub insecure: bool,
+    pub tls: Option<TlsFiles>,
+    pub access: AccessConfig,
     /// The store whose forecasts are served.
     pub store: Location,
     /// The models that ModelService tells of.
@@ -28,12 +32,18 @@ pub struct ServeConfig {
 pub struct Limits {
     /// Open connections; further ones wait in the kernel's queue.
     pub connections: usize,
+    /// Of these, one client's; further ones are closed.
+    pub connections_per_address: usize,
     /// Requests at work at once; a further one is refused at once.
     pub requests: usize,
     /// Runs that are watched at once; a further one is refused at once.
     pub watchers: usize,
+    /// Answers that are made and wait to be read; a further one is refused at once.
+    pub answers: usize,
     /// From the whole request to the first byte of the answer.
     pub request_timeout: Duration,
+    /// For a handshake, the head of a request, and the answer to a ping.
+    pub peer_timeout: Duration,
     /// A client that reads nothing of a stream for so long is cut off.
     pub stall_timeout: Duration,
     /// Decoded fields kept in memory, in bytes.
@@ -48,9 +58,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_address: 512,
             requests: 256,
             watchers: 1024,
+            answers: 4096,
             request_timeout: Duration::from_secs(30),
+            peer_timeout: Duration::from_secs(15),
             stall_timeout: Duration::from_secs(60),
             cache_bytes: 128 << 20,
             window_values: 32 << 20,

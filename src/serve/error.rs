@@ -74,6 +74,26 @@ pub enum Error {
     /// Where analyses appear cannot be looked at.
     #[error("{0}")]
     Arrivals(String),
+    /// No token, or one that is not taken.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// A token that is known, and not enough.
+    #[error("{0}")]
+    Forbidden(String),
+    /// After so long the client may ask again.
+    #[error("this client asks too often; try again in {0:.1?}")]
+    TooOften(Duration),
+    /// Tokens cannot be checked.
+    #[error("tokens of the identity provider cannot be checked now; the server's log says why")]
+    NoKeys,
+    #[error("the address is longer than {limit} bytes")]
+    UriTooLong { limit: usize },
+    #[error("the body is longer than {limit} bytes")]
+    BodyTooLarge { limit: u64 },
+    #[error("this method is not understood here; expected {allowed}")]
+    OtherMethod { allowed: String },
+    #[error("the service has no such method")]
+    NoSuchCall,
     #[error("{0}")]
     Store(Arc<StoreError>),
     #[error("internal error: {0}")]
@@ -118,6 +138,14 @@ impl Error {
             Self::NotYet(_) | Self::NoRequests(_) => (Code::FailedPrecondition, StatusCode::CONFLICT),
             Self::Ledger(_) | Self::Arrivals(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
             Self::Timeout(_) => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT),
+            Self::Unauthenticated(_) => (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
+            Self::Forbidden(_) => (Code::PermissionDenied, StatusCode::FORBIDDEN),
+            Self::TooOften(_) => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
+            Self::NoKeys => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::UriTooLong { .. } => (Code::InvalidArgument, StatusCode::URI_TOO_LONG),
+            Self::BodyTooLarge { .. } => (Code::InvalidArgument, StatusCode::PAYLOAD_TOO_LARGE),
+            Self::OtherMethod { .. } => (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
+            Self::NoSuchCall => (Code::Unimplemented, StatusCode::NOT_FOUND),
             Self::Store(error) => match **error {
                 StoreError::NotFound(_) => (Code::NotFound, StatusCode::NOT_FOUND),
                 StoreError::NotPublished { .. } => (Code::FailedPrecondition, StatusCode::NOT_FOUND),
@@ -152,7 +180,8 @@ impl Error {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Busy { .. } => Some(RETRY_BUSY),
+            Self::Busy { .. } | Self::NoKeys => Some(RETRY_BUSY),
+            Self::TooOften(wait) => Some(*wait),
             Self::QueueFull { .. } | Self::DiskFull(_) => Some(RETRY_QUEUE),
             Self::NotYet(_) => Some(RETRY_ANALYSIS),
             Self::NotPublished { running: true, .. } => Some(RETRY_STEP),
@@ -199,6 +228,9 @@ impl From<Error> for Status {
             Error::NoRequests(reason) => {
                 details.add_precondition_failure_violation("NO_REQUESTS_HERE", "server", reason.as_str());
             }
+            Error::TooOften(_) => {
+                details.add_quota_failure_violation("client", "requests in a while");
+            }
             Error::Busy { limit } => {
                 details.add_quota_failure_violation("server", format!("{limit} requests at once"));
             }
@@ -244,7 +276,22 @@ impl Error {
     fn answer_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(delay) = self.retry_after() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs()));
+            // in whole seconds, and not before it is worth it
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(delay.as_secs_f64().ceil() as u64));
+        }
+        match self {
+            Self::Unauthenticated(_) => {
+                // browsers ask for a password, which is the token
+                headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"vejr\""));
+                headers.append(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"vejr: a token as password\""),
+                );
+            }
+            Self::OtherMethod { allowed } => {
+                headers.extend(HeaderValue::try_from(allowed.as_str()).map(|allowed| (header::ALLOW, allowed)));
+            }
+            _ => {}
         }
     }
 }

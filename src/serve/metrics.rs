@@ -15,6 +15,8 @@ pub struct Metrics {
     pub request_seconds: HistogramVec,
     pub requests_in_flight: IntGauge,
     pub requests_refused: IntCounter,
+    pub answers_waiting: IntGauge,
+    pub readers_cut: IntCounter,
     pub connections: IntGauge,
     /// By format.
     pub tiles: IntCounterVec,
@@ -57,6 +59,8 @@ impl Metrics {
             )?,
             requests_in_flight: IntGauge::new("vejr_requests_in_flight", "Requests at work now.")?,
             requests_refused: IntCounter::new("vejr_requests_refused_total", "Requests refused at the limit.")?,
+            answers_waiting: IntGauge::new("vejr_answers_waiting", "Answers that are being read by clients now.")?,
+            readers_cut: IntCounter::new("vejr_readers_cut_total", "Answers cut off because nobody read them.")?,
             connections: IntGauge::new("vejr_connections", "Open connections.")?,
             tiles: IntCounterVec::new(Opts::new("vejr_tiles_total", "Tiles made, by format."), &["format"])?,
             tile_seconds: Histogram::with_opts(
@@ -96,6 +100,8 @@ impl Metrics {
         registry.register(Box::new(metrics.request_seconds.clone()))?;
         registry.register(Box::new(metrics.requests_in_flight.clone()))?;
         registry.register(Box::new(metrics.requests_refused.clone()))?;
+        registry.register(Box::new(metrics.answers_waiting.clone()))?;
+        registry.register(Box::new(metrics.readers_cut.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.tiles.clone()))?;
         registry.register(Box::new(metrics.tile_seconds.clone()))?;

@@ -1,9 +1,9 @@
 //! gRPC and HTTP, on one port.
 //!
 //! ```text
-//!  TCP ─► server ─► admission ─┬─► grpc/   ForecastService, DataService, ModelService, health, reflection
-//!         (connections,  (one  └─► http/   tiles, TileJSON, legends, JSON for the page, the page, probes, metrics
-//!          slow peers)   bound)      │
+//!  TCP ─► connection ─► admission ─► access ─┬─► grpc/   ForecastService, DataService, ModelService, health, reflection
+//!  TLS    (slow peers)  (one bound)  (who may └─► http/   tiles, TileJSON, legends, JSON for the page, the page, probes, metrics
+//!                                    do what)       │
 //!                                    ▼
 //!                     select (names → field) ─► tiles, series ─► fields (stored, derived) ─► blocks (decoded, cached) ─► store
 //! ```
@@ -15,10 +15,12 @@
 //! - No sessions, no state per client: any number of servers may share a store.
 //! - Nothing of a request is trusted to be a path: forecasts are looked up by parsed names.
 
+mod access;
 mod admission;
 mod blocks;
 mod catalog;
 mod config;
+mod connection;
 mod derived;
 mod error;
 mod fields;
@@ -34,6 +36,7 @@ mod server;
 mod state;
 mod styles;
 mod tiles;
+mod tls;
 mod units;
 mod watch;
 
@@ -45,6 +48,11 @@ pub mod v1 {
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vejr_descriptor.bin"));
 }
 
+pub use access::{
+    AccessConfig, AccessError, Anonymous, GRPC, GrpcRule, HTTP, HttpRule, JwtConfig, MetricsFor, Need, Rate, Role,
+    RoleNames, Token, generate as generate_token,
+};
 pub use config::{Limits, ModelChannel, ModelSummary, ServeConfig};
 pub use error::{Error, Violation};
 pub use server::{Server, StartError, run};
+pub use tls::{TlsError, TlsFiles};

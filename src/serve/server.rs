@@ -5,43 +5,46 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
-use tower_layer::Layer;
 
+use super::access::{Access, AccessError, dressed, guard};
 use super::admission::{Door, admit};
 use super::blocks::Blocks;
 use super::catalog::Catalog;
 use super::config::ServeConfig;
+use super::connection::{Connections, Peers, in_pieces};
 use super::metrics::Metrics;
 use super::runs::Records;
 use super::state::{Shared, State};
 use super::styles::Styles;
+use super::tls::{Certificate, TlsError};
 use super::{grpc, health, http};
 
-/// For the head of a request to arrive, and for the peer to answer a ping.
-const PEER_PATIENCE: Duration = Duration::from_secs(15);
 /// For requests at work when the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
-const MAX_STREAMS_PER_CONNECTION: u32 = 128;
-const MAX_HEADER_BYTES: u32 = 32 << 10;
-/// Of answers waiting for a slow peer, per stream.
-const MAX_SEND_BUFFER: usize = 256 << 10;
+/// Of each connection in the kernel, which takes as much again for its own: what a peer that does not read costs.
+const SEND_BUFFER: u32 = 256 << 10;
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1024;
 /// After a failure to accept, such as too many open files: the cause is not gone at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(
-        "{0} can be reached from other machines, and there is no authentication; listen on 127.0.0.1, or allow it explicitly"
+        "{0} can be reached from other machines, and without TLS all of them could read along, tokens included; give a \
+         certificate ([tls]), listen on 127.0.0.1, or say insecure = true (--insecure)"
     )]
-    Public(SocketAddr),
+    Insecure(SocketAddr),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("cannot listen on {address}: {source}; is another server running there?")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("setting up failed: {0}")]
@@ -63,6 +66,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    tls: Option<Arc<Certificate>>,
+    access: Arc<Access>,
     state: Shared,
     health: watch::Sender<health::Health>,
     reporter: HealthReporter,
@@ -70,12 +75,16 @@ pub struct Server {
 
 impl Server {
     pub async fn bind(config: ServeConfig) -> Result<Self, StartError> {
-        let ServeConfig { listen, allow_public, store, models, desk, limits } = config;
-        if !listen.ip().is_loopback() && !allow_public {
-            return Err(StartError::Public(listen));
+        let ServeConfig { listen, insecure, tls, access, store, models, desk, limits } = config;
+        let local = listen.ip().is_loopback();
+        if !local && tls.is_none() && !insecure {
+            return Err(StartError::Insecure(listen));
         }
+        let tls = tls.map(Certificate::read).transpose()?.map(Arc::new);
+        let origins = access.origins.clone();
+        let access = Arc::new(Access::new(access, local).await?);
         let failed = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = listening(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let metrics = Metrics::new().map_err(|error| StartError::SetUp(error.into()))?;
         let (health, health_receiver) = watch::channel(health::unknown());
@@ -94,8 +103,15 @@ impl Server {
         let router = http::router(state.clone())
             .merge(grpc)
             .fallback(http::not_found)
-            .layer(axum::middleware::from_fn_with_state(Door::new(state.clone()), admit));
-        Ok(Self { listener, address, router, state, health, reporter })
+            .layer(from_fn_with_state(access.clone(), guard))
+            .layer(from_fn_with_state(Door::new(state.clone()), admit));
+        let router = dressed(router, &origins, tls.is_some()).map_err(AccessError::from)?.layer(from_fn(in_pieces));
+        Ok(Self { listener, address, router, tls, access, state, health, reporter })
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Where it listens; with port 0 in the configuration, the port that was free.
@@ -127,11 +143,18 @@ impl Server {
 
     /// Answers until `shutdown` is ready; then accepts nothing more, tells clients so, and finishes what is at work.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, router, state, health, reporter, .. } = self;
+        let Self { listener, router, tls, access, state, health, reporter, .. } = self;
         let mut background = JoinSet::new();
+        background.spawn(access.keep_keys());
+        if let Some(certificate) = &tls {
+            background.spawn(certificate.clone().keep());
+        }
         background.spawn(health::watch_store(state.clone(), health, reporter.clone()));
         let (stop, stopped) = watch::channel(false);
         let places = Arc::new(Semaphore::new(state.limits.connections));
+        let peers = Peers::default();
+        let (patience, stall) = (state.limits.peer_timeout, state.limits.stall_timeout);
+        let shared = Connections { router, tls, patience, stall, metrics: state.metrics.clone() };
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -145,13 +168,17 @@ impl Server {
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 (place, accepted) = accepted => match accepted {
                     Ok((stream, peer)) => {
-                        let connection = serve_connection((stream, peer), router.clone(), stopped.clone());
+                        let Some(counted) = peers.count(peer.ip(), state.limits.connections_per_address) else {
+                            tracing::debug!(%peer, "a peer has too many connections");
+                            continue;
+                        };
+                        let connection = shared.clone().serve(stream, peer, stopped.clone());
                         let gauge = state.metrics.connections.clone();
                         gauge.inc();
                         connections.spawn(async move {
                             connection.await;
                             gauge.dec();
-                            drop(place);
+                            drop((place, counted));
                         });
                     }
                     Err(error) => {
@@ -172,33 +199,12 @@ impl Server {
     }
 }
 
-/// HTTP/1.1 and HTTP/2 (with prior knowledge, as gRPC clients have it) on one port.
-async fn serve_connection((stream, peer): (TcpStream, SocketAddr), router: Router, mut stopped: watch::Receiver<bool>) {
-    let router = Extension(Peer(peer.ip())).layer(router);
-    // small answers must not wait for the next one to fill a packet
-    let _ = stream.set_nodelay(true);
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(PEER_PATIENCE).max_buf_size(MAX_HEADER_BYTES as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PEER_PATIENCE)
-        .keep_alive_timeout(PEER_PATIENCE)
-        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .max_send_buf_size(MAX_SEND_BUFFER);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    tokio::select! {
-        result = connection.as_mut() => return log(result),
-        // an error means that the server is gone, which is a stop, too
-        _ = stopped.wait_for(|stopped| *stopped) => connection.as_mut().graceful_shutdown(),
-    }
-    log(connection.await);
-}
-
-/// Peers that vanish or speak no HTTP are everyday life.
-fn log(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended");
-    }
+fn listening(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // a server that is started again does not wait for the connections of the one before
+    socket.set_reuseaddr(true)?;
+    // connections inherit it
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }

@@ -1,13 +1,18 @@
 //! The service, whole: a real server on a free port, a made-up forecast in a real store, real clients.
 
+mod access;
 mod clients;
 mod edr;
 mod grpc;
 mod http;
+mod malformed;
 mod maps;
 mod members;
 mod page;
 mod planet;
+mod program;
+mod provider;
+mod tls;
 
 use std::net::SocketAddr;
 
@@ -16,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vejr::atmos::LeadTime;
 use vejr::location::Location;
-use vejr::serve::{Limits, ModelChannel, ModelSummary, ServeConfig, Server, StartError};
+use vejr::serve::{AccessConfig, Limits, ModelChannel, ModelSummary, ServeConfig, Server, StartError, TlsFiles};
 use vejr::store::ForecastPath;
 
 /// A server and its store; both end with it.
@@ -31,9 +36,15 @@ pub struct Service {
 impl Service {
     /// An empty store, served.
     pub async fn start(limits: Limits) -> Self {
+        Self::start_as(limits, AccessConfig::default(), None).await
+    }
+
+    /// The same, for whom it is, and over TLS.
+    pub async fn start_as(limits: Limits, access: AccessConfig, tls: Option<TlsFiles>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = Location::parse(folder.path().to_str().unwrap()).unwrap();
-        let server = Server::bind(config("127.0.0.1:0", &root, limits)).await.unwrap();
+        let config = ServeConfig { access, tls, ..config("127.0.0.1:0", &root, limits) };
+        let server = Server::bind(config).await.unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {
@@ -61,7 +72,7 @@ impl Service {
     }
 }
 
-fn config(listen: &str, root: &Location, limits: Limits) -> ServeConfig {
+pub fn config(listen: &str, root: &Location, limits: Limits) -> ServeConfig {
     let channel = ModelChannel {
         variable: "t".to_owned(),
         standard_name: "air_temperature".to_owned(),
@@ -82,7 +93,9 @@ fn config(listen: &str, root: &Location, limits: Limits) -> ServeConfig {
     let models = vec![model(planet::MODEL), model("another-planet")];
     ServeConfig {
         listen: listen.parse().unwrap(),
-        allow_public: false,
+        insecure: false,
+        tls: None,
+        access: AccessConfig::default(),
         store: root.clone(),
         models,
         desk: None,
@@ -91,7 +104,7 @@ fn config(listen: &str, root: &Location, limits: Limits) -> ServeConfig {
 }
 
 /// Waits until a condition holds; what is waited for happens in another task or thread.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waiting = async {
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
         loop {
@@ -109,9 +122,9 @@ async fn nothing_listens_beyond_this_machine_unless_told_so() {
     let root = Location::parse("memory:").unwrap();
     for address in ["0.0.0.0:0", "[::]:0"] {
         let refused = Server::bind(config(address, &root, Limits::default())).await;
-        assert!(matches!(refused, Err(StartError::Public(_))), "{address}");
+        assert!(matches!(refused, Err(StartError::Insecure(_))), "{address}");
     }
-    let allowed = ServeConfig { allow_public: true, ..config("0.0.0.0:0", &root, Limits::default()) };
+    let allowed = ServeConfig { insecure: true, ..config("0.0.0.0:0", &root, Limits::default()) };
     assert!(Server::bind(allowed).await.is_ok());
 }
 

@@ -16,10 +16,11 @@ use crate::serve::select::Selection;
 use crate::serve::v1;
 use crate::serve::v1::get_field_response::Part;
 
-/// Well below what any client accepts by default (4 MiB).
-const PIECE_BYTES: usize = 1 << 20;
-/// Rows read at once: the store's chunks.
+/// Well below what any client accepts by default (4 MiB): of each stream one waits here, and one in the connection.
+const PIECE_BYTES: usize = 256 << 10;
+/// Rows read at once: the store's chunks, or an even part of them where rows are long, because a band waits for its reader, too.
 const BAND_ROWS: usize = 96;
+const BAND_BYTES: usize = 640 << 10;
 
 type Sender = mpsc::Sender<Result<v1::GetFieldResponse, Status>>;
 
@@ -81,7 +82,7 @@ async fn send_field(forecast: &Forecast, selection: &Selection, output: &Output)
         })))
         .await?;
     let mut offset = 0;
-    for band in bands(rows) {
+    for band in bands(rows, columns) {
         let values = match fields::rows(forecast, column, selection.step, band).await {
             Ok(values) => values,
             Err(error) => return output.send(Err(error.into())).await,
@@ -98,6 +99,8 @@ async fn send_field(forecast: &Forecast, selection: &Selection, output: &Output)
     Ok(())
 }
 
-fn bands(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..rows).step_by(BAND_ROWS).map(move |start| start..rows.min(start + BAND_ROWS))
+fn bands(rows: usize, columns: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 96].map(|parts| BAND_ROWS / parts);
+    let band = parts.into_iter().find(|band| band * columns * size_of::<f32>() <= BAND_BYTES).unwrap_or(1);
+    (0..rows).step_by(band).map(move |start| start..rows.min(start + band))
 }

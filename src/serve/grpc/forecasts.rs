@@ -8,10 +8,10 @@ use tonic::{Request, Response, Status};
 use super::{convert, pages};
 use crate::atmos::{LeadTime, ReferenceTime};
 use crate::forecast::{Asked, EnsembleKind, RunFilter};
+use crate::serve::access::Caller;
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted, resource_name};
 use crate::serve::select::Violations;
-use crate::serve::server::Peer;
 use crate::serve::state::Shared;
 use crate::serve::v1;
 use crate::serve::watch;
@@ -110,7 +110,7 @@ impl v1::forecast_service_server::ForecastService for Forecasts {
     ) -> Result<Response<v1::RequestForecastResponse>, Status> {
         // where nothing can be asked for, nothing is said of how to ask
         self.0.desk()?;
-        let client = request.extensions().get::<Peer>().map_or("unknown".to_owned(), |peer| peer.0.to_string());
+        let client = request.extensions().get::<Caller>().map_or("unknown".to_owned(), |caller| caller.name.clone());
         let (known, joined) = self.0.request(&asked(request.into_inner(), client)?).await?;
         Ok(Response::new(v1::RequestForecastResponse { forecast: Some(convert::forecast(&known, &[])), joined }))
     }

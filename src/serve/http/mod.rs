@@ -11,26 +11,22 @@ mod page;
 mod params;
 mod runs;
 mod shapes;
+mod spill;
 mod tiles;
 mod tilesets;
 mod wms;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::error::Error;
 use super::state::Shared;
 
 pub fn router(state: Shared) -> Router {
-    let set = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
     // float tiles hardly shrink, and cost more to compress than to make
     let worth_compressing = DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
     Router::new()
@@ -58,10 +54,8 @@ pub fn router(state: Shared) -> Router {
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
         .route("/metrics", get(ops::metrics))
-        .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn(spill::spill))
         .layer(CompressionLayer::new().compress_when(worth_compressing))
-        .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(set(header::REFERRER_POLICY, "no-referrer"))
         .with_state(state)
 }
 
@@ -83,9 +77,4 @@ pub async fn not_found(request: Request) -> Response {
     let hint = "there are / (the map), /collections, /wms, /api/v1/forecasts, /api/v1/runs, /api/v1/models, /tiles/…, /legends/…, \
                 /healthz, /readyz and /metrics";
     Error::NotFound { kind: "page", name, hint }.into_response()
-}
-
-async fn method_not_allowed() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, "this method is not understood here; most addresses take GET and HEAD\n")
-        .into_response()
 }

@@ -13,11 +13,11 @@ use super::api::now;
 use super::params::{PathParts, path};
 use crate::atmos::{LeadTime, ReferenceTime};
 use crate::forecast::{Asked, EnsembleKind, RunFilter, RunPhase};
+use crate::serve::access::Caller;
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, id, quoted};
 use crate::serve::runs::Known;
 use crate::serve::select::Violations;
-use crate::serve::server::Peer;
 use crate::serve::state::Shared;
 use crate::store::{Encoding, ForecastPath};
 
@@ -182,11 +182,11 @@ pub fn request_route() -> MethodRouter<Shared> {
 
 async fn request(
     State(state): State<Shared>,
-    peer: Option<Extension<Peer>>,
+    caller: Option<Extension<Caller>>,
     body: Result<Json<RunRequest>, JsonRejection>,
 ) -> Result<Response, Error> {
     let Json(wanted) = body.map_err(|rejection| Violation::new("body", rejection.body_text()))?;
-    let client = peer.map_or_else(|| "unknown".to_owned(), |Extension(peer)| peer.0.to_string());
+    let client = caller.map_or_else(|| "unknown".to_owned(), |Extension(caller)| caller.name);
     let (known, joined) = state.request(&wanted.asked(client)?).await?;
     let status = if joined { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, now(json!({ "run": RunSummary::new(&known), "joined": joined }))).into_response())

@@ -131,9 +131,10 @@ const STYLE: &str = "\
          code{font-size:.95em}h2{font-size:1.05rem;margin-top:2rem}td{padding:.1rem 1rem .1rem 0;vertical-align:top}\
          @media(prefers-color-scheme:dark){body{background:#14171c;color:#e4e7eb}a{color:#8ab4f8}}";
 
-/// What the page may load: its own style, and nothing else.
+/// What the page may load: its own style, and nothing else. No other page may frame it.
 pub fn policy() -> String {
-    format!("default-src 'none'; style-src 'sha256-{}'", STANDARD.encode(Sha256::digest(STYLE)))
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    format!("default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; frame-ancestors 'none'")
 }
 
 /// Needs nothing from anywhere.
