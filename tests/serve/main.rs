@@ -12,6 +12,7 @@ mod page;
 mod planet;
 mod program;
 mod provider;
+mod stalled;
 mod tls;
 
 use std::net::SocketAddr;
