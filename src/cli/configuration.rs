@@ -60,6 +60,8 @@ struct ServeLimits {
     requests: Option<usize>,
     watchers: Option<usize>,
     answers: Option<usize>,
+    /// Decoded fields kept in memory; 0: none.
+    cache_mib: Option<u64>,
     #[serde(deserialize_with = "some_duration")]
     request_timeout: Option<LeadTime>,
     #[serde(deserialize_with = "some_duration")]
@@ -194,7 +196,7 @@ impl Configuration {
     /// The usual limits, and what the configuration says instead.
     pub fn limits(&self) -> Result<Limits, Failure> {
         let usual = Limits::default();
-        let ServeLimits { connections, connections_per_address, requests, watchers, answers, .. } = self.limits;
+        let ServeLimits { connections, connections_per_address, requests, watchers, answers, cache_mib, .. } = self.limits;
         let time = |name: &str, given: Option<LeadTime>, usual| match given {
             None => Ok(usual),
             Some(time) if time.seconds() > 0 => Ok(Duration::from_secs(time.seconds().unsigned_abs())),
@@ -206,6 +208,7 @@ impl Configuration {
             requests: requests.unwrap_or(usual.requests),
             watchers: watchers.unwrap_or(usual.watchers),
             answers: answers.unwrap_or(usual.answers),
+            cache_bytes: cache_mib.map_or(usual.cache_bytes, |mib| mib.saturating_mul(1 << 20)),
             request_timeout: time("request_timeout", self.limits.request_timeout, usual.request_timeout)?,
             peer_timeout: time("peer_timeout", self.limits.peer_timeout, usual.peer_timeout)?,
             stall_timeout: time("stall_timeout", self.limits.stall_timeout, usual.stall_timeout)?,

@@ -57,10 +57,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
-            connections_per_address: 512,
+            connections: 4096,
+            connections_per_address: 2048,
             requests: 256,
-            watchers: 1024,
+            watchers: 2048,
             answers: 4096,
             request_timeout: Duration::from_secs(30),
             peer_timeout: Duration::from_secs(15),
