@@ -196,7 +196,8 @@ impl Configuration {
     /// The usual limits, and what the configuration says instead.
     pub fn limits(&self) -> Result<Limits, Failure> {
         let usual = Limits::default();
-        let ServeLimits { connections, connections_per_address, requests, watchers, answers, cache_mib, .. } = self.limits;
+        let ServeLimits { connections, connections_per_address, requests, watchers, answers, cache_mib, .. } =
+            self.limits;
         let time = |name: &str, given: Option<LeadTime>, usual| match given {
             None => Ok(usual),
             Some(time) if time.seconds() > 0 => Ok(Duration::from_secs(time.seconds().unsigned_abs())),
