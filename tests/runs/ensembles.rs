@@ -10,29 +10,55 @@ use vejr::store::{ForecastPath, ForecastReader, RunState};
 use crate::postgres::Postgres;
 use crate::site::{self, MODEL, Process, Site, TIMES};
 
-const MEMBERS: usize = 9;
-const STEPS: usize = 4;
-const SEED: u64 = 11;
-
-fn request(members: usize, seed: u64) -> v1::RequestForecastRequest {
-    v1::RequestForecastRequest { members: members as u32, seed, ..site::request(TIMES[0], STEPS as i64) }
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub struct Ensemble {
+    pub members: usize,
+    pub steps: usize,
 }
 
-/// One process, one member after the other: what everything else must equal.
-fn alone(folder: &Path) -> Location {
-    let place: PathBuf = folder.join("alone.zarr");
-    let (members, steps, seed) = (MEMBERS.to_string(), STEPS.to_string(), SEED.to_string());
-    let done = Command::new(env!("CARGO_BIN_EXE_vejr"))
-        .args(["forecast", "--model"])
-        .arg(site::root().join("models").join(MODEL))
-        .arg("--init")
-        .arg(site::root().join("data-samples/held-suarez-init.nc"))
-        .args(["--reference-time", TIMES[0], "--steps", &steps, "--members", &members, "--seed", &seed, "--output"])
-        .arg(&place)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    Location::parse(place.to_str().unwrap()).unwrap()
+const SMALL: Ensemble = Ensemble { members: 9, steps: 4 };
+const SEED: u64 = 11;
+
+impl Ensemble {
+    pub fn request(self) -> v1::RequestForecastRequest {
+        v1::RequestForecastRequest {
+            members: self.members as u32,
+            seed: SEED,
+            ..site::request(TIMES[0], self.steps as i64)
+        }
+    }
+
+    /// One process, one member after the other: what everything else must equal.
+    pub fn alone(self, folder: &Path) -> Location {
+        let place: PathBuf = folder.join("alone.zarr");
+        let (members, steps, seed) = (self.members.to_string(), self.steps.to_string(), SEED.to_string());
+        let done = Command::new(env!("CARGO_BIN_EXE_vejr"))
+            .args(["forecast", "--model"])
+            .arg(site::root().join("models").join(MODEL))
+            .arg("--init")
+            .arg(site::root().join("data-samples/held-suarez-init.nc"))
+            .args(["--reference-time", TIMES[0], "--steps", &steps, "--members", &members, "--seed", &seed, "--output"])
+            .arg(&place)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Location::parse(place.to_str().unwrap()).unwrap()
+    }
+
+    /// Every step of every member, and the statistics.
+    pub async fn same(self, expected: &Location, found: &Location) {
+        let open = async |place| ForecastReader::open(place).await.unwrap();
+        let (expected, found) = (open(expected).await, open(found).await);
+        assert_eq!((found.whole().state, found.whole().steps_complete), (RunState::Done, self.steps + 1));
+        for member in 0..self.members {
+            let (expected, found) = (expected.of_member(member).unwrap(), found.of_member(member).unwrap());
+            assert!(bits(&expected).await == bits(&found).await, "member {member}");
+        }
+        let statistics = [expected.statistics().unwrap().unwrap(), found.statistics().unwrap().unwrap()];
+        assert_eq!(statistics[1].published_leads().len(), self.steps + 1);
+        assert!(bits(&statistics[0]).await == bits(&statistics[1]).await, "statistics");
+    }
 }
 
 async fn bits(reader: &ForecastReader) -> Vec<Vec<u32>> {
@@ -47,20 +73,7 @@ async fn bits(reader: &ForecastReader) -> Vec<Vec<u32>> {
     all
 }
 
-/// Every step of every member, and the statistics.
-async fn same(expected: &Location, found: &Location) {
-    let (expected, found) = (ForecastReader::open(expected).await.unwrap(), ForecastReader::open(found).await.unwrap());
-    assert_eq!((found.whole().state, found.whole().steps_complete), (RunState::Done, STEPS + 1));
-    for member in 0..MEMBERS {
-        let (expected, found) = (expected.of_member(member).unwrap(), found.of_member(member).unwrap());
-        assert!(bits(&expected).await == bits(&found).await, "member {member}");
-    }
-    let statistics = [expected.statistics().unwrap().unwrap(), found.statistics().unwrap().unwrap()];
-    assert_eq!(statistics[1].published_leads().len(), STEPS + 1);
-    assert!(bits(&statistics[0]).await == bits(&statistics[1]).await, "statistics");
-}
-
-fn place_of(site: &Site, name: &str) -> Location {
+pub fn place_of(site: &Site, name: &str) -> Location {
     let path: ForecastPath = name.strip_prefix("forecasts/").unwrap().parse().unwrap();
     path.location(&site.store())
 }
@@ -81,22 +94,22 @@ async fn wait_for(site: &Site, name: &str) -> v1::Forecast {
 #[tokio::test(flavor = "multi_thread")]
 async fn members_do_not_depend_on_workers_and_batches() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = alone(folder.path());
+    let expected = SMALL.alone(folder.path());
     for workers in [1, 3, 8] {
         for batch in [1, 4] {
             let devices = vec!["\"cpu\""; workers].join(", ");
             let site = Site::new(None, &format!("devices = [{devices}]\nmember_batch = {batch}"));
             let _server = site.start("serve");
-            let answer = site.client().request_forecast(request(MEMBERS, SEED)).await.unwrap().into_inner();
+            let answer = site.client().request_forecast(SMALL.request()).await.unwrap().into_inner();
             let name = answer.forecast.unwrap().name;
-            let joined = site.client().request_forecast(request(MEMBERS, SEED)).await.unwrap().into_inner();
+            let joined = site.client().request_forecast(SMALL.request()).await.unwrap().into_inner();
             assert!(joined.joined && joined.forecast.unwrap().name == name);
             let forecast = wait_for(&site, &name).await;
             let run = forecast.run.unwrap();
-            assert_eq!((run.members, run.steps_complete), (MEMBERS as u32, STEPS as u32 + 1));
-            assert_eq!(forecast.member_steps_complete, [STEPS as u32 + 1; MEMBERS]);
-            assert_eq!(forecast.attempts.len(), MEMBERS.div_ceil(batch), "each part once");
-            same(&expected, &place_of(&site, &name)).await;
+            assert_eq!((run.members, run.steps_complete), (SMALL.members as u32, SMALL.steps as u32 + 1));
+            assert_eq!(forecast.member_steps_complete, [SMALL.steps as u32 + 1; SMALL.members]);
+            assert_eq!(forecast.attempts.len(), SMALL.members.div_ceil(batch), "each part once");
+            SMALL.same(&expected, &place_of(&site, &name)).await;
             println!("{workers} workers, batches of {batch}: bit for bit");
         }
     }
@@ -105,8 +118,8 @@ async fn members_do_not_depend_on_workers_and_batches() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_control_is_the_single_forecast() {
     let folder = tempfile::tempdir().unwrap();
-    let control = ForecastReader::open(&alone(folder.path())).await.unwrap();
-    let single = ForecastReader::open(&site::undisturbed(folder.path(), STEPS)[0]).await.unwrap();
+    let control = ForecastReader::open(&SMALL.alone(folder.path())).await.unwrap();
+    let single = ForecastReader::open(&site::undisturbed(folder.path(), SMALL.steps)[0]).await.unwrap();
     assert_eq!((control.member(), single.member()), (Some(0), None));
     assert!(bits(&control).await == bits(&single).await);
     assert!(bits(&control).await != bits(&control.of_member(1).unwrap()).await);
@@ -114,10 +127,10 @@ async fn the_control_is_the_single_forecast() {
 
 async fn killed_workers(ledger: Option<&str>) {
     let site = Site::new(ledger, "devices = []\nlease = \"2s\"\nmember_batch = 2");
-    let expected = alone(site.folder.path());
+    let expected = SMALL.alone(site.folder.path());
     let _server = site.start("serve");
     let mut workers: Vec<Process> = (0..3).map(|_| site.start("worker")).collect();
-    let name = site.client().request_forecast(request(MEMBERS, SEED)).await.unwrap().into_inner();
+    let name = site.client().request_forecast(SMALL.request()).await.unwrap().into_inner();
     let name = name.forecast.unwrap().name;
     for kill in 0..12 {
         tokio::time::sleep(std::time::Duration::from_millis(60 + 37 * (kill * 7 % 11))).await;
@@ -127,9 +140,13 @@ async fn killed_workers(ledger: Option<&str>) {
     }
     let forecast = wait_for(&site, &name).await;
     let published: u32 = forecast.attempts.iter().map(|attempt| attempt.steps).sum();
-    assert!(published as usize <= MEMBERS * (STEPS + 1), "no step is published twice: {:?}", forecast.attempts);
+    assert!(
+        published as usize <= SMALL.members * (SMALL.steps + 1),
+        "no step is published twice: {:?}",
+        forecast.attempts
+    );
     println!("12 kills, {} attempts", forecast.attempts.len());
-    same(&expected, &place_of(&site, &name)).await;
+    SMALL.same(&expected, &place_of(&site, &name)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +164,7 @@ async fn killed_workers_leave_the_same_members_with_a_ledger_in_postgresql() {
 async fn what_is_too_much_is_refused_by_name() {
     let site = Site::new(None, "devices = []\nmax_members = 20");
     let _server = site.start("serve");
-    let many = site.client().request_forecast(request(21, 0)).await.unwrap_err();
+    let many = site.client().request_forecast(Ensemble { members: 21, ..SMALL }.request()).await.unwrap_err();
     assert_eq!(many.code(), tonic::Code::InvalidArgument);
     assert!(many.message().contains("members") && many.message().contains("20"), "{many}");
     let client = site.vejr(&[

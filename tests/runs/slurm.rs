@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use vejr::serve::v1;
 
+use crate::ensembles::{Ensemble, place_of};
 use crate::site::{self, Process, Site, TIMES};
 use crate::truth::Truth;
 
 const NODES: [&str; 2] = ["n1", "n2"];
+/// Four jobs of five members.
+const ENSEMBLE: Ensemble = Ensemble { members: 20, steps: 12 };
 
 struct Cluster {
     folder: PathBuf,
@@ -136,15 +139,18 @@ async fn runs_are_computed_by_jobs_whatever_becomes_of_the_cluster() {
     let mut site = Site::new(
         None,
         &format!(
-            "devices = []\nlease = \"3s\"\n[runs.slurm]\njobs = 4\ndevice = \"cpu\"\narguments = [\"--gres=gpu:1\"]\n\
+            "devices = []\nlease = \"3s\"\n[runs.slurm]\njobs = 4\nmembers_per_job = 5\ndevice = \"cpu\"\narguments = [\"--gres=gpu:1\"]\n\
              logs = \"{logs}\""
         ),
     );
     site.environment = vec![("SLURM_CONF", slurm.path().join("slurm.conf").to_str().unwrap().to_owned())];
     let truth = Truth::make(site.folder.path()).await;
+    let expected = ENSEMBLE.alone(site.folder.path());
     let _server = site.start("serve");
-    let mut names = Vec::new();
-    for steps in 17..=24 {
+    let asked = site.client().request_forecast(ENSEMBLE.request()).await.unwrap().into_inner();
+    let ensemble = asked.forecast.unwrap().name;
+    let mut names = vec![ensemble.clone()];
+    for steps in 22..=24 {
         for time in TIMES {
             let asked = site.client().request_forecast(site::request(time, steps)).await.unwrap().into_inner();
             names.push(asked.forecast.unwrap().name);
@@ -163,7 +169,11 @@ async fn runs_are_computed_by_jobs_whatever_becomes_of_the_cluster() {
         }
         complete
     };
-    site::until("some runs are complete", 90, async || complete().await >= 3).await;
+    let whole = ENSEMBLE.steps as u32 + 1;
+    site::until("some members are complete", 90, async || {
+        state(&ensemble).await.member_steps_complete.into_iter().filter(|&steps| steps == whole).count() >= 3
+    })
+    .await;
     let comments = cluster.ask("squeue", &["--noheader", "--format=%j|%k|%b"]);
     let key = |name: &String| name.rsplit('/').next().unwrap().to_owned();
     assert!(
@@ -193,11 +203,12 @@ async fn runs_are_computed_by_jobs_whatever_becomes_of_the_cluster() {
     cluster.nodes[0] = Cluster::node(slurm.path(), NODES[0]);
     site::until("all arrive", 240, async || complete().await == names.len()).await;
     truth.check_all(&site.store(), names.len()).await;
+    ENSEMBLE.same(&expected, &place_of(&site, &ensemble)).await;
     let mut holders = std::collections::BTreeSet::new();
     for name in &names {
         holders.extend(state(name).await.attempts.into_iter().map(|attempt| attempt.worker));
     }
-    eprintln!("{} runs by {} workers", names.len(), holders.len());
+    eprintln!("{} members and {} runs by {} workers", ENSEMBLE.members, names.len() - 1, holders.len());
     assert!(holders.len() > 2, "{holders:?}");
     site::until("no job is left", 60, async || cluster.ask("squeue", &["--noheader"]).trim().is_empty()).await;
 }
