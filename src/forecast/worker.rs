@@ -37,8 +37,11 @@ const DRAINING: Duration = Duration::from_millis(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// After the ledger did not answer.
 const LEDGER_PAUSE: Duration = Duration::from_secs(1);
-/// Attempts that published nothing before a run is given up.
+/// Failed attempts that published nothing before a run is given up.
 const MOST_FRUITLESS: u64 = 12;
+/// Workers that were not heard of any more before they published a step: a run that ends its workers is told from a bad day
+/// by their number alone, so there are many.
+const MOST_LOST: u64 = 60;
 /// Before the next attempt after a failure that may pass; it doubles up to the longest.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -213,9 +216,9 @@ impl Bench {
         tracing::info!(run = %path, token = lease.token, "begins");
         let fence = Fence::default();
         fence.open(since, self.settings.lease);
-        if lease.fruitless > MOST_FRUITLESS {
+        if lease.fruitless > MOST_LOST {
             let reason = format!(
-                "{MOST_FRUITLESS} workers took it and were not heard of any more before they published a step; their logs may \
+                "{MOST_LOST} workers took it and were not heard of any more before they published a step; their logs may \
                  say why"
             );
             tracing::error!(run = %path, %reason, "given up");

@@ -130,7 +130,7 @@ async fn a_run_that_ends_its_workers_is_given_up() {
     let ledger = Ledger::open(&format!("sqlite:{}", site.path("ledger.sqlite").display())).await.unwrap();
     let key = name.rsplit('/').next().unwrap();
     let digests = [ledger.run(key).await.unwrap().unwrap().model_digest];
-    for _ in 0..12 {
+    for _ in 0..60 {
         site::until("it can be taken", 10, async || {
             ledger.claim("short-lived", &digests, Duration::ZERO).await.unwrap().is_some()
         })
