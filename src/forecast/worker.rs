@@ -37,11 +37,9 @@ const DRAINING: Duration = Duration::from_millis(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// After the ledger did not answer.
 const LEDGER_PAUSE: Duration = Duration::from_secs(1);
-/// Failed attempts that published nothing before a run is given up.
-const MOST_FRUITLESS: u64 = 12;
-/// Workers that were not heard of any more before they published a step: a run that ends its workers is told from a bad day
-/// by their number alone, so there are many.
-const MOST_LOST: u64 = 60;
+/// Attempts that published nothing before a run is given up. A run that ends its workers, and storage that never mends, are
+/// told from a bad day by their number alone, so there are many: an hour of failures, or as many lost workers.
+const MOST_FRUITLESS: u64 = 60;
 /// Before the next attempt after a failure that may pass; it doubles up to the longest.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -216,9 +214,9 @@ impl Bench {
         tracing::info!(run = %path, token = lease.token, "begins");
         let fence = Fence::default();
         fence.open(since, self.settings.lease);
-        if lease.fruitless > MOST_LOST {
+        if lease.fruitless > MOST_FRUITLESS {
             let reason = format!(
-                "{MOST_LOST} workers took it and were not heard of any more before they published a step; their logs may \
+                "{MOST_FRUITLESS} workers took it and were not heard of any more before they published a step; their logs may \
                  say why"
             );
             tracing::error!(run = %path, %reason, "given up");
