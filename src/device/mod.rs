@@ -24,6 +24,6 @@ pub use memory::peak_resident_bytes;
 pub use message_passing::{EdgeInput, Messages, ReceiverEdges, message_passing};
 pub use mlp::residual_mlp;
 pub use perceptron::Perceptron;
-pub use select::{DeviceError, DeviceRequest, device_name};
+pub use select::{DeviceError, DeviceRequest, device_label, device_name};
 pub use transpose::transposed;
 pub use weights::map_weights;

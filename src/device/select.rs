@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 
 /// `--device`: what the user asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,6 +86,14 @@ pub(super) fn gpu_uuid(device: &Device) -> Option<String> {
     let digits = hex::encode(uuid.bytes.map(|byte| byte as u8));
     let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
     Some(format!("GPU-{}-{}-{}-{}-{}", part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)))
+}
+
+/// Which device, where a process has several: a GPU by the number that `--device` has, a CPU by its place among them.
+pub fn device_label(device: &Device, place: usize) -> String {
+    match device.location() {
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        _ => format!("{}:{place}", device_name(device)),
+    }
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -236,7 +236,10 @@ impl Desk {
         let Asked { members, seed, perturbation: kind, .. } = *asked;
         let invalid = |problem: String| RequestError::Invalid { field: "members", problem };
         if members > self.limits.members {
-            return Err(invalid(format!("{members} are more than {} here", self.limits.members)));
+            return Err(invalid(format!(
+                "{members} are more than the {} that this server makes at most (max_members in its [runs])",
+                self.limits.members
+            )));
         }
         let ensemble = Ensemble { members, seed, kind, side_by_side: self.limits.member_batch };
         ensemble.check(package).map_err(|problem| invalid(format!("cannot be {members}: {problem}")))?;

@@ -23,7 +23,7 @@ use super::{
     Destination, Follower, ForecastError, Progress, Regridding, RunOptions, Sources, Stop, path_in_store, read_inputs,
     run,
 };
-use crate::device::{DeviceWatch, EnergyMeter, HealthCheck, device_name};
+use crate::device::{DeviceWatch, EnergyMeter, HealthCheck, device_label};
 use crate::ingest::{Inventory, Isolation};
 use crate::location::Location;
 use crate::model::ModelPackage;
@@ -88,12 +88,14 @@ impl Worker {
     pub fn start(settings: &WorkerSettings, devices: Vec<Device>, runtime: &Handle) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
-        for (number, device) in devices.into_iter().enumerate() {
+        // all of them before the first run: what is used now is the idle share
+        let meters: Vec<Option<EnergyMeter>> = devices.iter().map(EnergyMeter::new).collect();
+        for (number, (device, meter)) in devices.into_iter().zip(meters).enumerate() {
             let watch = DeviceWatch::start(device.clone(), settings.health.clone())?;
             let bench = Bench {
                 holder: format!("{}/{number}", settings.name),
                 settings: settings.clone(),
-                meter: EnergyMeter::new(&device),
+                meter,
                 device,
                 number,
                 watch: watch.clone(),
@@ -190,7 +192,7 @@ impl Bench {
     }
 
     fn tell_health(&self, problem: Option<&str>, first: bool) {
-        let device = format!("{}:{}", device_name(&self.device), self.number);
+        let device = device_label(&self.device, self.number);
         match problem {
             Some(problem) => tracing::error!(device, problem, "the device does not work: it gets no runs"),
             None if !first => tracing::info!(device, "the device works again"),

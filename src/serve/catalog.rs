@@ -46,7 +46,13 @@ impl Forecast {
     /// The same forecast's data of a member; without one of the control, which a forecast that is opened has anyway.
     pub fn of_member(self: Arc<Self>, member: Option<usize>) -> Result<Arc<Self>, Error> {
         let Some(member) = member else { return Ok(self) };
-        let of_member = self.member(member).map_err(|error| Violation::new("member", error.to_string()))?;
+        let of_member = self.member(member).map_err(|error| {
+            let what = match error {
+                StoreError::NotPublished { reason, .. } => format!("{member} is not there: {reason}"),
+                other => other.to_string(),
+            };
+            Violation::new("member", what)
+        })?;
         Ok(Arc::new(of_member))
     }
 
