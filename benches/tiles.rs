@@ -28,8 +28,19 @@ const VARIABLES: [(&str, f32, f32); 8] = [
     ("tcwv", 30.0, 20.0),
 ];
 
-#[tokio::main]
-async fn main() {
+/// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static MALLOC_CONF: &[u8; 36] = b"dirty_decay_ms:-1,muzzy_decay_ms:-1\0";
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(32).enable_all().build();
+    runtime.unwrap().block_on(work());
+}
+
+async fn work() {
     // cargo says --bench
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

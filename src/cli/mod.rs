@@ -131,9 +131,16 @@ fn start_log(arguments: &Arguments) {
     }
 }
 
+/// Threads that wait for files or draw, for each core: what comes beside them waits its turn. Each costs memory, and none
+/// waits for another.
+const BLOCKING_PER_CORE: usize = 4;
+const LEAST_BLOCKING: usize = 32;
+
 /// The runtime for storage and the network; networks compute on threads of their own.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads((BLOCKING_PER_CORE * cores).max(LEAST_BLOCKING))
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Fault::Other, format!("the async runtime does not start: {error}")))

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
@@ -14,7 +14,7 @@ const POWERCAP: &str = "/sys/class/powercap";
 /// For power without work: counters are renewed every millisecond (RAPL) to every 100 ms (NVML).
 const IDLE: Duration = Duration::from_millis(300);
 
-/// What was used since a meter began.
+/// What was used since a lap began.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Energy {
     pub joules: f64,
@@ -26,80 +26,159 @@ pub struct Energy {
 
 /// The counters of what a device computes with, if there are any that may be read.
 ///
-/// They count all that a GPU or a CPU does, whoever asks for it.
+/// They count all that a GPU or a CPU does, whoever asks for it. What several laps of one process have in common, such as
+/// the CPUs, they share: each joule is told once.
 #[derive(Debug)]
 pub struct EnergyMeter {
-    counters: Vec<Counter>,
-    /// W, before the work began.
-    idle: f64,
+    gauges: Vec<Arc<Gauge>>,
     source: Arc<str>,
 }
 
 impl EnergyMeter {
-    /// Takes a moment, in which nothing should be computed: what is used then is the idle share. `None` where nothing
-    /// counts.
+    /// The meter of one device; see [`EnergyMeter::each`].
     pub fn new(device: &Device) -> Option<Self> {
-        Self::of(gpu_counter(device).into_iter().chain(rapl(Path::new(POWERCAP))).collect(), IDLE)
+        Self::each(std::slice::from_ref(device)).pop().flatten()
     }
 
-    fn of(counters: Vec<Counter>, idle: Duration) -> Option<Self> {
-        if counters.is_empty() {
-            return None;
+    /// A meter for each device; they know what they share. Takes a moment, in which nothing should be computed: what is used
+    /// then is the idle share. `None` where nothing counts.
+    pub fn each(devices: &[Device]) -> Vec<Option<Self>> {
+        let own = devices.iter().map(|device| gpu_counter(device).into_iter().collect());
+        Self::of(rapl(Path::new(POWERCAP)), own.collect(), IDLE)
+    }
+
+    /// From the machine's counters, and those of each device.
+    fn of(machine: Vec<Counter>, own: Vec<Vec<Counter>>, idle: Duration) -> Vec<Option<Self>> {
+        let mut counters = machine.clone();
+        for counter in own.iter().flatten() {
+            if !counters.contains(counter) {
+                counters.push(counter.clone());
+            }
         }
-        let mut names: Vec<&str> = counters.iter().map(|counter| &*counter.name).collect();
-        names.dedup();
-        let source = names.join(", ").into();
-        let mut meter = Self { counters, idle: 0.0, source };
-        let mut lap = meter.begin();
+        if counters.is_empty() {
+            return own.iter().map(|_| None).collect();
+        }
+        let gauges: Vec<Gauge> = counters.into_iter().map(Gauge::new).collect();
+        for gauge in &gauges {
+            gauge.turn(Turn::Begin);
+        }
         std::thread::sleep(idle);
-        lap.look();
-        let (joules, seconds) = (lap.joules, lap.begin.elapsed().as_secs_f64());
-        meter.idle = joules / seconds;
-        Some(meter)
+        let with_idle = |mut gauge: Gauge| {
+            let share = gauge.turn(Turn::End);
+            gauge.idle = if share.seconds > 0.0 { share.joules / share.seconds } else { 0.0 };
+            Arc::new(gauge)
+        };
+        let gauges: Vec<Arc<Gauge>> = gauges.into_iter().map(with_idle).collect();
+        let meter = |own: Vec<Counter>| {
+            let is_its = |gauge: &&Arc<Gauge>| own.contains(&gauge.counter) || machine.contains(&gauge.counter);
+            let gauges: Vec<Arc<Gauge>> = gauges.iter().filter(is_its).cloned().collect();
+            let mut names: Vec<&str> = gauges.iter().map(|gauge| &*gauge.counter.name).collect();
+            names.dedup();
+            let source = names.join(", ").into();
+            (!gauges.is_empty()).then_some(Self { gauges, source })
+        };
+        own.into_iter().map(meter).collect()
     }
 
     /// From now on.
     pub fn begin(&self) -> EnergyLap {
-        let counters = self.counters.clone();
-        let last = counters.iter().map(Counter::read).collect();
-        let (begin, joules) = (Instant::now(), 0.0);
-        EnergyLap { counters, last, joules, idle: self.idle, source: self.source.clone(), begin }
+        let began = self.gauges.iter().map(|gauge| (gauge.clone(), gauge.turn(Turn::Begin))).collect();
+        EnergyLap { began, source: self.source.clone() }
     }
 }
 
 /// A measurement under way.
 #[derive(Debug)]
 pub struct EnergyLap {
-    counters: Vec<Counter>,
-    /// Microjoules; `None` of a counter that could not be read.
-    last: Vec<Option<u64>>,
-    joules: f64,
-    idle: f64,
+    /// Counters, and what one lap's share of each was when this one began.
+    began: Vec<(Arc<Gauge>, Share)>,
     source: Arc<str>,
-    begin: Instant,
 }
 
 impl EnergyLap {
     /// What was used until now. Counters run over after minutes to hours, so this is asked at every step.
     pub fn used(&mut self) -> Energy {
-        self.look();
-        let idle_joules = (self.idle * self.begin.elapsed().as_secs_f64()).min(self.joules);
-        Energy { joules: self.joules, idle_joules, source: self.source.clone() }
+        let mut used = Energy { joules: 0.0, idle_joules: 0.0, source: self.source.clone() };
+        for (gauge, began) in &self.began {
+            let now = gauge.turn(Turn::Look);
+            let joules = now.joules - began.joules;
+            used.joules += joules;
+            used.idle_joules += (gauge.idle * (now.seconds - began.seconds)).min(joules);
+        }
+        used
     }
+}
 
-    fn look(&mut self) {
-        for (counter, last) in self.counters.iter().zip(&mut self.last) {
-            let now = counter.read();
-            if let (Some(before), Some(now)) = (*last, now) {
-                self.joules += counter.between(before, now) as f64 * 1e-6;
-            }
-            *last = now.or(*last);
+impl Drop for EnergyLap {
+    fn drop(&mut self) {
+        for (gauge, _) in &self.began {
+            gauge.turn(Turn::End);
         }
     }
 }
 
+/// A counter, and how many share what it counts.
+#[derive(Debug)]
+struct Gauge {
+    counter: Counter,
+    /// W, before the work began.
+    idle: f64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Microjoules; `None` as long as it could not be read.
+    last: Option<u64>,
+    at: Instant,
+    laps: u32,
+    share: Share,
+}
+
+/// What somebody would have used who had one lap under way all the time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    joules: f64,
+    seconds: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Turn {
+    Begin,
+    Look,
+    End,
+}
+
+impl Gauge {
+    fn new(counter: Counter) -> Self {
+        let state = State { last: counter.read(), at: Instant::now(), laps: 0, share: Share::default() };
+        Self { counter, idle: 0.0, state: Mutex::new(state) }
+    }
+
+    /// Shares out what was used since the last turn among the laps of that time.
+    fn turn(&self, turn: Turn) -> Share {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (before, now) = (state.last, self.counter.read());
+        let seconds = state.at.elapsed().as_secs_f64();
+        if state.laps > 0 {
+            let laps = f64::from(state.laps);
+            state.share.seconds += seconds / laps;
+            if let (Some(before), Some(now)) = (before, now) {
+                state.share.joules += self.counter.between(before, now) as f64 * 1e-6 / laps;
+            }
+        }
+        (state.last, state.at) = (now.or(before), Instant::now());
+        match turn {
+            Turn::Begin => state.laps += 1,
+            Turn::End => state.laps = state.laps.saturating_sub(1),
+            Turn::Look => {}
+        }
+        state.share
+    }
+}
+
 /// Something that counts energy upwards.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Counter {
     name: Arc<str>,
     from: From,
@@ -111,6 +190,16 @@ enum From {
     Rapl { file: PathBuf, range: u64 },
     /// Millijoules since the driver was loaded.
     Nvml { nvml: Arc<nvml_wrapper::Nvml>, uuid: String },
+}
+
+impl PartialEq for From {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Rapl { file, .. }, Self::Rapl { file: other, .. }) => file == other,
+            (Self::Nvml { uuid, .. }, Self::Nvml { uuid: other, .. }) => uuid == other,
+            _ => false,
+        }
+    }
 }
 
 impl Counter {
@@ -185,6 +274,29 @@ mod tests {
         zone.join("energy_uj")
     }
 
+    fn meter(folder: &Path) -> Option<EnergyMeter> {
+        EnergyMeter::of(rapl(folder), vec![Vec::new()], Duration::ZERO).pop().unwrap()
+    }
+
+    #[test]
+    fn what_several_use_at_once_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = zone(folder.path(), "intel-rapl:0", "package-0", 0);
+        let meters = EnergyMeter::of(rapl(folder.path()), vec![Vec::new(), Vec::new()], Duration::ZERO);
+        let [Some(one), Some(other)] = meters.as_slice() else { panic!("two meters") };
+        let count = |microjoules: u64| fs::write(&file, format!("{microjoules}\n")).unwrap();
+        let mut first = one.begin();
+        count(10_000_000);
+        let mut second = other.begin();
+        count(30_000_000);
+        assert!((first.used().joules - 20.0).abs() < 1e-9 && (second.used().joules - 10.0).abs() < 1e-9);
+        count(40_000_000);
+        drop(second);
+        count(45_000_000);
+        // 10, half of 20, half of 10, 5
+        assert!((first.used().joules - 30.0).abs() < 1e-9);
+    }
+
     #[test]
     fn packages_and_memory_are_counted_once_and_over_their_range() {
         let folder = tempfile::tempdir().unwrap();
@@ -195,7 +307,7 @@ mod tests {
         let part = zone(folder, "intel-rapl:0:0", "core", 0);
         let machine = zone(folder, "intel-rapl:2", "psys", 0);
         let again = zone(folder, "intel-rapl-mmio:0", "package-0", 0);
-        let meter = EnergyMeter::of(rapl(folder), Duration::ZERO).unwrap();
+        let meter = meter(folder).unwrap();
         assert_eq!(&*meter.source, "CPU packages (RAPL), memory (RAPL)");
         let mut lap = meter.begin();
         fs::write(&first, "7000000\n").unwrap();
@@ -219,8 +331,8 @@ mod tests {
     fn the_idle_share_is_power_without_work_times_time() {
         let folder = tempfile::tempdir().unwrap();
         let file = zone(folder.path(), "intel-rapl:0", "package-0", 0);
-        let mut meter = EnergyMeter::of(rapl(folder.path()), Duration::ZERO).unwrap();
-        meter.idle = 10.0;
+        let mut meter = meter(folder.path()).unwrap();
+        Arc::get_mut(&mut meter.gauges[0]).unwrap().idle = 10.0;
         let mut lap = meter.begin();
         std::thread::sleep(Duration::from_millis(50));
         fs::write(&file, "100000000\n").unwrap();
@@ -232,7 +344,7 @@ mod tests {
     #[test]
     fn where_nothing_counts_nothing_is_measured() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(EnergyMeter::of(rapl(folder.path()), Duration::ZERO).is_none());
+        assert!(meter(folder.path()).is_none());
         assert!(rapl(&folder.path().join("missing")).is_empty());
     }
 }

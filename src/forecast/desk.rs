@@ -163,6 +163,9 @@ impl Desk {
             Some(time) => time,
             None => arrivals.latest().await?,
         };
+        let limits = self.limits.admission;
+        let name = format!("{:?}", Asked { client: String::new(), request_id: None, ..asked.clone() });
+        let entering = self.ledger.enter(&name, (&asked.model, reference_time), &asked.client, limits).await?;
         // members of a lagged ensemble start from older analyses, too
         let (mut init, boundary) = arrivals.files(reference_time);
         for earlier in ensemble.earlier_times(reference_time) {
@@ -201,7 +204,7 @@ impl Desk {
             request_id: asked.request_id.clone(),
             start_within: asked.start_within,
         };
-        Ok(self.ledger.request(&run, self.limits.admission).await?)
+        Ok(self.ledger.take(&run, limits, entering).await?)
     }
 
     fn package(&self, asked: &Asked) -> Result<&Arc<ModelPackage>, RequestError> {

@@ -26,8 +26,8 @@ pub use error::ForecastError;
 pub use input::{InitialStates, Sources, needs, read_initial_states, read_inputs};
 pub use key::{RunIdentity, RunKey};
 pub use ledger::{
-    Admission, Attempt, Awaited, AwaitedState, EventKind, Lease, Ledger, LedgerError, NewRun, OpenRun, QueueDepth,
-    RunEvent, RunFault, RunFilter, RunPhase, RunRecord, RunRequest,
+    Admission, Attempt, Awaited, AwaitedState, Entering, EventKind, Lease, Ledger, LedgerError, NewRun, OpenRun,
+    QueueDepth, RunEvent, RunFault, RunFilter, RunPhase, RunRecord, RunRequest,
 };
 pub use perturbation::{Ensemble, EnsembleKind, MOST_MEMBERS};
 pub use placement::{SlurmPlacement, SlurmSettings};

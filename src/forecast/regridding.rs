@@ -120,7 +120,7 @@ impl Regridding {
         if let Some((_, known)) = made.iter().find(|(other, known)| *other == method && known.leads(from, to)) {
             return Ok(known.clone());
         }
-        let regridder = Arc::new(Regridder::new(from, to, method)?);
+        let regridder = Regridder::shared(from, to, method)?;
         made.push((method, regridder.clone()));
         Ok(regridder)
     }

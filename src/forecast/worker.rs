@@ -89,7 +89,7 @@ impl Worker {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         // all of them before the first run: what is used now is the idle share
-        let meters: Vec<Option<EnergyMeter>> = devices.iter().map(EnergyMeter::new).collect();
+        let meters = EnergyMeter::each(&devices);
         for (number, (device, meter)) in devices.into_iter().zip(meters).enumerate() {
             let watch = DeviceWatch::start(device.clone(), settings.health.clone())?;
             let bench = Bench {

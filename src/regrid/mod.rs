@@ -1,15 +1,16 @@
 //! Fields from one grid to another, only where somebody asked for it.
 //!
-//! Weights are computed once for a pair of grids. Nothing is extrapolated: a point of the target that the source does not
+//! Weights are computed once for a pair of grids, and kept by the process ([`Regridder::shared`]). Nothing is extrapolated: a point of the target that the source does not
 //! enclose is an error, and poleward of a global grid's outermost parallel lies the mean of that parallel, at the pole.
 
 mod bilinear;
 mod cells;
 mod conservative;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ pub enum RegridError {
     Values { found: usize, from: Box<Grid> },
 }
 
+/// Regridders kept by [`Regridder::shared`]: one takes some tens of megabytes.
+const MOST_KEPT: usize = 4;
+
 /// Points of the source, each with its weight.
 type Blend = Vec<(u32, f64)>;
 
@@ -103,6 +107,21 @@ impl Regridder {
             starts.push(points.len());
         }
         Ok(Self { from: from.clone(), to: to.clone(), starts, points, weights })
+    }
+
+    /// The same, from those that this process has made lately: what comes every hour comes on the same grids.
+    pub fn shared(from: &Arc<Grid>, to: &Arc<Grid>, method: Method) -> Result<Arc<Self>, RegridError> {
+        static LATEST: Mutex<VecDeque<(Method, Arc<Regridder>)>> = Mutex::new(VecDeque::new());
+        // whoever wants the same waits for it, and does not make it again
+        let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = latest.iter().position(|(other, known)| *other == method && known.leads(from, to));
+        let found = match known.and_then(|place| latest.remove(place)) {
+            Some((_, known)) => known,
+            None => Arc::new(Self::new(from, to, method)?),
+        };
+        latest.push_front((method, found.clone()));
+        latest.truncate(MOST_KEPT);
+        Ok(found)
     }
 
     pub fn from(&self) -> &Arc<Grid> {

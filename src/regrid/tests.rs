@@ -28,6 +28,20 @@ fn what_is_linear_stays_so() {
 }
 
 #[test]
+fn weights_of_the_latest_grids_are_kept() {
+    let source = global(9, 18);
+    let targets: Vec<Arc<Grid>> = (2..12).map(|rows| global(rows, 18)).collect();
+    let shared = |to: &Arc<Grid>| Regridder::shared(&source, to, Method::Bilinear).unwrap();
+    let first = shared(&targets[0]);
+    // another object that means the same points
+    assert!(Arc::ptr_eq(&first, &shared(&global(2, 18))));
+    let nearest = Regridder::shared(&source, &targets[0], Method::Nearest).unwrap();
+    assert!(!Arc::ptr_eq(&first, &nearest));
+    targets.iter().for_each(|to| drop(shared(to)));
+    assert!(!Arc::ptr_eq(&first, &shared(&targets[0])), "not kept for ever");
+}
+
+#[test]
 fn a_pole_has_one_value_whatever_the_meridian() {
     let (from, to) = (global(36, 72), Arc::new(Grid::new(vec![90.0, 0.0], vec![0.0, 123.0]).unwrap()));
     let regridder = Regridder::new(&from, &to, Method::Bilinear).unwrap();

@@ -1,4 +1,4 @@
-//! NetCDF files in child processes: damaged ones end a child, and nothing else.
+//! Files and stores in child processes: damaged ones end a child, and nothing else.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use vejr::ingest::{Inventory, Isolation};
 use crate::*;
 
 /// What `vejr` itself does.
-fn children() -> Isolation {
+pub fn children() -> Isolation {
     Isolation::Process { program: env!("CARGO_BIN_EXE_vejr").into() }
 }
 
@@ -71,6 +71,12 @@ fn a_child_that_dies_hangs_or_talks_nonsense_is_a_damaged_file() {
         assert_said(&error, &["draft.nc", words]);
         assert!(start.elapsed() < Duration::from_secs(10), "{script}: {:?}", start.elapsed());
     }
+    // a store just as a file
+    let store = tempfile::tempdir().unwrap();
+    std::fs::write(store.path().join(".zgroup"), "{\"zarr_format\": 2}").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let error = Inventory::open(&[store.path().to_owned()], &impostor(&folder, "kill -SEGV $$")).unwrap_err();
+    assert_said(&error, &["signal: 11"]);
     let nowhere = Isolation::Process { program: "/no/such/program".into() };
     assert_said(&Inventory::open(&[path], &nowhere).unwrap_err(), &["no process to read with"]);
 }

@@ -1,11 +1,13 @@
 //! The way in: a request becomes a run, or joins one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::{Any, Row, Transaction};
 
+use super::crowd::Subject;
 use super::{Change, Ledger, LedgerError, RunPhase, RunRecord, RunRequest, milliseconds, signed};
+use crate::atmos::ReferenceTime;
 use crate::store::ForecastPath;
 
 /// A run that is asked for.
@@ -34,16 +36,44 @@ pub struct Admission {
 }
 
 impl Ledger {
-    /// Accepts a run, or joins the one that has the same key: waiting, running or done. One that failed, was cancelled or
-    /// expired is begun again, and goes on from its last published step. Whether it was joined stands beside the run.
+    /// Lets a request for a run of this model from this analysis in, or says that there is no room: before anybody has looked
+    /// for its files, and without waiting until those before it are on the disk. The same `name` twice is one run.
+    pub async fn enter(
+        &self,
+        name: &str,
+        (model, reference_time): (&str, ReferenceTime),
+        client: &str,
+        limits: Admission,
+    ) -> Result<Entering, LedgerError> {
+        let mut entering = Entering::begin(&self.entering, name);
+        let subject = Subject::Analysis(model.to_owned(), reference_time);
+        let outlook = self.crowd.look(self, &subject, client).await?;
+        let room = room((outlook.waiting, outlook.own), client, limits, entering.before());
+        if !outlook.there {
+            room?;
+        } else if room.is_err() {
+            // it may be the same
+            entering.may_join = true;
+        }
+        Ok(entering)
+    }
+
+    /// Accepts a run that was let in, or joins the one that has the same key: waiting, running or done. One that failed, was
+    /// cancelled or expired is begun again, and goes on from its last published step. Whether it was joined stands beside the
+    /// run.
     ///
     /// When this returns, the run is on the disk.
-    pub async fn request(&self, run: &NewRun, limits: Admission) -> Result<(RunRecord, bool), LedgerError> {
-        // a crowd is refused without waiting until those before it are on the disk
-        let mut entering = Entering::begin(&self.entering, &run.path.run_key);
-        let outlook = self.crowd.look(self, run).await?;
-        if !outlook.joins {
-            refuse_full(outlook.waiting, outlook.own, run, limits, entering.others())?;
+    pub async fn take(
+        &self,
+        run: &NewRun,
+        limits: Admission,
+        mut entering: Entering,
+    ) -> Result<(RunRecord, bool), LedgerError> {
+        if entering.may_join {
+            let outlook = self.crowd.look(self, &Subject::Run(run.path.run_key.clone()), &run.client).await?;
+            if !outlook.there {
+                room((outlook.waiting, outlook.own), &run.client, limits, entering.before())?;
+            }
         }
         let _turn = self.turn.lock().await;
         let mut transaction = self.pool.begin().await?;
@@ -54,6 +84,13 @@ impl Ledger {
         transaction.commit().await?;
         let record = self.run(&run.path.run_key).await?;
         Ok((record.ok_or_else(|| LedgerError::NotFound(run.path.to_string()))?, joined))
+    }
+
+    /// [`Ledger::enter`] and [`Ledger::take`] at once.
+    pub async fn request(&self, run: &NewRun, limits: Admission) -> Result<(RunRecord, bool), LedgerError> {
+        let ForecastPath { model, reference_time, run_key } = &run.path;
+        let entering = self.enter(run_key, (model, *reference_time), &run.client, limits).await?;
+        self.take(run, limits, entering).await
     }
 
     async fn admit(
@@ -153,39 +190,46 @@ impl Ledger {
     async fn check(transaction: &mut Transaction<'_, Any>, run: &NewRun, limits: Admission) -> Result<(), LedgerError> {
         let row = sqlx::query(WAITING).bind(&run.client).fetch_one(&mut **transaction).await?;
         let (waiting, own): (i64, i64) = (row.try_get("waiting")?, row.try_get("own")?);
-        refuse_full(waiting.unsigned_abs(), own.unsigned_abs(), run, limits, 0)
+        room((waiting.unsigned_abs(), own.unsigned_abs()), &run.client, limits, 0)
     }
 }
 
-/// The keys of runs that are on their way into the ledger through this process.
-pub(super) type EnteringKeys = Arc<Mutex<BTreeSet<String>>>;
+/// Names of runs that are on their way into the ledger through this process, and when they came.
+pub(super) type EnteringRuns = Arc<Mutex<BTreeMap<String, u64>>>;
 
-struct Entering<'a> {
-    keys: &'a EnteringKeys,
+/// A request on its way in.
+#[derive(Debug)]
+pub struct Entering {
+    runs: EnteringRuns,
+    came: u64,
     /// `None`: another request for the same run is on its way, or this one has ended.
     own: Option<String>,
+    /// There is no room for it, unless its run is there.
+    may_join: bool,
 }
 
-impl<'a> Entering<'a> {
-    fn begin(keys: &'a EnteringKeys, run_key: &str) -> Self {
-        let first = keys.lock().unwrap_or_else(PoisonError::into_inner).insert(run_key.to_owned());
-        Self { keys, own: first.then(|| run_key.to_owned()) }
+impl Entering {
+    fn begin(all: &EnteringRuns, name: &str) -> Self {
+        let mut runs = all.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = runs.values().max().map_or(0, |last| last + 1);
+        let came = *runs.entry(name.to_owned()).or_insert(next);
+        Self { runs: all.clone(), came, own: (came == next).then(|| name.to_owned()), may_join: false }
     }
 
     /// Other runs that came before, and are not in the ledger yet.
-    fn others(&self) -> u64 {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        (keys.len() as u64).saturating_sub(1)
+    fn before(&self) -> u64 {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.values().filter(|came| **came < self.came).count() as u64
     }
 
     fn end(&mut self) {
-        if let Some(key) = self.own.take() {
-            self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        if let Some(name) = self.own.take() {
+            self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         }
     }
 }
 
-impl Drop for Entering<'_> {
+impl Drop for Entering {
     fn drop(&mut self) {
         self.end();
     }
@@ -195,12 +239,13 @@ impl Drop for Entering<'_> {
 const WAITING: &str = "SELECT COUNT(*) AS waiting, COUNT(CASE WHEN client = $1 THEN 1 END) AS own FROM runs \
                        WHERE state = 'queued'";
 
-fn refuse_full(waiting: u64, own: u64, run: &NewRun, limits: Admission, entering: u64) -> Result<(), LedgerError> {
-    if waiting + entering >= limits.queue {
+/// `before`: runs that are on their way in.
+fn room((waiting, own): (u64, u64), client: &str, limits: Admission, before: u64) -> Result<(), LedgerError> {
+    if waiting + before >= limits.queue {
         return Err(LedgerError::QueueFull { limit: limits.queue });
     }
     if own >= limits.per_client {
-        return Err(LedgerError::ShareFull { client: run.client.clone(), limit: limits.per_client });
+        return Err(LedgerError::ShareFull { client: client.to_owned(), limit: limits.per_client });
     }
     Ok(())
 }

@@ -6,16 +6,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::Row;
 use tokio::sync::oneshot;
 
-use super::{Ledger, LedgerError, NewRun};
+use super::{Ledger, LedgerError};
+use crate::atmos::ReferenceTime;
 
 /// Questions that one statement asks at most.
 const MOST_AT_ONCE: usize = 256;
 
+/// What a request may be for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    /// The run with this key.
+    Run(String),
+    /// Some run of this model from this analysis.
+    Analysis(String, ReferenceTime),
+}
+
 /// What a request meets, as it looks without its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Outlook {
-    /// Whether its run is there already: waiting, running or done.
-    pub joins: bool,
+    /// Whether there is such a run already: waiting, running or done.
+    pub there: bool,
     /// Runs that wait to be begun.
     pub waiting: u64,
     /// Of these, its client's.
@@ -23,7 +33,7 @@ pub(super) struct Outlook {
 }
 
 struct Question {
-    run_key: String,
+    subject: Subject,
     client: String,
     answer: oneshot::Sender<Outlook>,
 }
@@ -40,10 +50,10 @@ struct Asking {
 }
 
 impl Crowd {
-    pub async fn look(&self, ledger: &Ledger, run: &NewRun) -> Result<Outlook, LedgerError> {
+    pub async fn look(&self, ledger: &Ledger, subject: &Subject, client: &str) -> Result<Outlook, LedgerError> {
         let question = || {
             let (answer, answered) = oneshot::channel();
-            (Question { run_key: run.path.run_key.clone(), client: run.client.clone(), answer }, answered)
+            (Question { subject: subject.clone(), client: client.to_owned(), answer }, answered)
         };
         let (together, answered) = question();
         let first = self.asking(|asking| {
@@ -59,7 +69,7 @@ impl Crowd {
         // the ledger failed; its error is for each to have
         let (alone, answered) = question();
         ledger.answer(vec![alone]).await?;
-        answered.await.map_err(|_| LedgerError::NotFound(run.path.to_string()))
+        answered.await.map_err(|_| LedgerError::NotFound(format!("{subject:?}")))
     }
 
     async fn lead(self, ledger: Ledger) {
@@ -99,25 +109,46 @@ impl Ledger {
             let number: i64 = row.try_get("number")?;
             by_client.insert(row.try_get("client")?, number.unsigned_abs());
         }
-        let places: Vec<String> = (1..=questions.len()).map(|n| format!("${n}")).collect();
-        let there = format!(
-            "SELECT run_key FROM runs WHERE run_key IN ({}) AND state IN ('queued', 'running', 'publishing', 'done')",
-            places.join(", ")
-        );
-        let mut query = sqlx::query(self.sql(&there));
-        for question in &questions {
-            query = query.bind(&question.run_key);
-        }
-        let mut keys: HashSet<String> = HashSet::new();
-        for row in query.fetch_all(&self.pool).await? {
-            keys.insert(row.try_get("run_key")?);
-        }
+        let there = self.there(questions.iter().map(|question| &question.subject).collect()).await?;
         let waiting = by_client.values().sum();
-        for Question { run_key, client, answer } in questions {
+        for Question { subject, client, answer } in questions {
             let own = by_client.get(&client).copied().unwrap_or(0);
             // whoever does not want to know any more has gone
-            let _ = answer.send(Outlook { joins: keys.contains(&run_key), waiting, own });
+            let _ = answer.send(Outlook { there: there.contains(&subject), waiting, own });
         }
         Ok(())
+    }
+
+    /// Those of which there is a run that can be joined.
+    async fn there(&self, subjects: HashSet<&Subject>) -> Result<HashSet<Subject>, LedgerError> {
+        let mut wanted = Vec::new();
+        let mut parameters = 1;
+        for subject in &subjects {
+            wanted.push(match subject {
+                Subject::Run(_) => format!("run_key = ${parameters}"),
+                Subject::Analysis(..) => format!("(model = ${parameters} AND reference_time = ${})", parameters + 1),
+            });
+            parameters += if matches!(subject, Subject::Run(_)) { 1 } else { 2 };
+        }
+        let text = format!(
+            "SELECT run_key, model, reference_time FROM runs \
+             WHERE ({}) AND state IN ('queued', 'running', 'publishing', 'done')",
+            wanted.join(" OR ")
+        );
+        let mut query = sqlx::query(self.sql(&text));
+        for subject in &subjects {
+            query = match subject {
+                Subject::Run(key) => query.bind(key),
+                Subject::Analysis(model, time) => query.bind(model).bind(time.timestamp()),
+            };
+        }
+        let mut there = HashSet::new();
+        for row in query.fetch_all(&self.pool).await? {
+            there.insert(Subject::Run(row.try_get("run_key")?));
+            if let Some(time) = ReferenceTime::from_timestamp(row.try_get("reference_time")?) {
+                there.insert(Subject::Analysis(row.try_get("model")?, time));
+            }
+        }
+        Ok(there)
     }
 }

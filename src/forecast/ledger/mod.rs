@@ -24,7 +24,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyPool, Executor, Row, Transaction};
 
-pub use admit::{Admission, NewRun};
+pub use admit::{Admission, Entering, NewRun};
 pub use awaited::{Awaited, AwaitedState};
 pub use lease::Lease;
 pub use query::{OpenRun, QueueDepth, RunFilter};
@@ -71,7 +71,7 @@ pub enum LedgerError {
 pub struct Ledger {
     pool: AnyPool,
     dialect: Dialect,
-    entering: admit::EnteringKeys,
+    entering: admit::EnteringRuns,
     crowd: crowd::Crowd,
     /// One request after the other writes, so that those who wait for their turn do not wait with a connection each.
     turn: Arc<tokio::sync::Mutex<()>>,

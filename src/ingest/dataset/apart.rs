@@ -1,8 +1,9 @@
-//! NetCDF and GRIB files read in a process of their own.
+//! Files and stores read in a process of their own.
 //!
-//! The C libraries below them crash, or never end, on some damaged files. Here only a child process does: it has limits
-//! on memory, its parent waits no longer than the size of what it asked for allows, and no error of the library is ever
-//! the parent's. Several children also read side by side, which the library does not.
+//! The C libraries below NetCDF and GRIB crash, or never end, on some damaged files, and what a damaged Zarr store asks for
+//! may be more than there is. Here only a child process suffers: it has limits on memory, its parent waits no longer than the
+//! size of what it asked for allows, and no error of a library is ever the parent's. Several children also read side by side,
+//! which the NetCDF library does not.
 //!
 //! Parent and child exchange frames: length (u64, little-endian), then a message as `postcard` writes it; numbers follow
 //! as they lie in memory.
@@ -17,9 +18,10 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Array, Attributes, Dataset, Dimension, ElementType, Numbers, Source, format, open_here};
+use super::format::{self, Format, ZarrPlace};
+use super::{Array, Attributes, Dataset, Dimension, ElementType, Numbers, Source, open_here};
 
-/// How files are read that need a C library.
+/// How files and stores are read.
 #[derive(Debug, Clone, Default)]
 pub enum Isolation {
     /// In this process: for files that are trusted.
@@ -34,6 +36,8 @@ pub const READ_APART: &str = "read-apart";
 
 /// A child that has had so long for an answer, beside what reading the bytes takes, is ended.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same where the answer comes over a network, whose own errors come first.
+const PATIENCE_AFAR: Duration = Duration::from_secs(240);
 /// So many times as long by the clock: on a machine that has much to do, a child waits for its turn.
 const MOST_WAITING: u32 = 12;
 /// Between two looks at how long it has worked.
@@ -59,6 +63,7 @@ enum Answer {
         attributes: Attributes,
         arrays: Vec<Array>,
         dimensions: Vec<Dimension>,
+        groups: Vec<String>,
     },
     /// So many numbers of this type follow.
     Numbers {
@@ -82,26 +87,31 @@ struct Process {
     child: Child,
     questions: Option<BufWriter<ChildStdin>>,
     answers: Receiver<Received>,
+    /// For an answer, beside what reading the bytes takes.
+    patience: Duration,
     /// Why nothing more can be asked.
     ended: Option<String>,
 }
 
-/// Opens a file in a child process.
-pub fn open(path: &Path, program: &Path) -> Result<Dataset, String> {
-    let absolute = path.canonicalize().map_err(|error| format!("no readable file ({error})"))?;
-    let mut process = Process::start(program)?;
-    match process.ask(&Question::Open { path: absolute }, 0)? {
-        (Answer::Opened { format, attributes, arrays, dimensions }, _) => {
+/// Opens a file or store in a child process.
+pub fn open(path: &Path, format: &Format, program: &Path) -> Result<Dataset, String> {
+    let (path, patience) = match format {
+        Format::Zarr(ZarrPlace::Objects(place)) if place.local_folder().is_none() => (path.to_owned(), PATIENCE_AFAR),
+        _ => (path.canonicalize().map_err(|error| format!("no readable file ({error})"))?, PATIENCE),
+    };
+    let mut process = Process::start(program, patience)?;
+    match process.ask(&Question::Open { path }, 0)? {
+        (Answer::Opened { format, attributes, arrays, dimensions, groups }, _) => {
             let names = arrays.iter().map(|array| array.name.clone()).collect();
             let source: Box<dyn Source> = Box::new(Apart { process: Mutex::new(process), arrays: names });
-            Ok(Dataset { attributes, arrays, dimensions, ..Dataset::new(format, source) })
+            Ok(Dataset { attributes, arrays, dimensions, groups, ..Dataset::new(format, source) })
         }
         _ => Err("an answer that was not asked for".to_owned()),
     }
 }
 
 impl Process {
-    fn start(program: &Path) -> Result<Self, String> {
+    fn start(program: &Path, patience: Duration) -> Result<Self, String> {
         let mut child = Command::new(program)
             .arg(READ_APART)
             // HDF5 allocates each chunk anew: kept by the C library, its pages are not cleared again for every one
@@ -127,7 +137,7 @@ impl Process {
                 }
             }
         });
-        Ok(Self { child, questions: Some(BufWriter::new(questions)), answers, ended: None })
+        Ok(Self { child, questions: Some(BufWriter::new(questions)), answers, patience, ended: None })
     }
 
     /// `bytes`: how much the answer holds.
@@ -137,7 +147,7 @@ impl Process {
         }
         // a child that has ended takes no question; what it answered, or that it did not, tells
         let _ = self.questions.as_mut().map(|questions| send(questions, question).and_then(|()| questions.flush()));
-        let patience = PATIENCE + Duration::from_secs(bytes / SLOWEST);
+        let patience = self.patience + Duration::from_secs(bytes / SLOWEST);
         let reason = match self.answer(patience) {
             Ok(Ok((Answer::Failed(reason), _))) => return Err(reason),
             Ok(Ok(answer)) => return Ok(answer),
@@ -307,12 +317,13 @@ fn reply(question: Question, dataset: &mut Option<Dataset>) -> Result<(Answer, O
     match question {
         Question::Open { path } => {
             let found = open_here(&path, format::recognise(&path)?)?;
-            let Dataset { format, attributes, arrays, dimensions, .. } = &found;
+            let Dataset { format, attributes, arrays, dimensions, groups, .. } = &found;
             let answer = Answer::Opened {
                 format: format.clone(),
                 attributes: attributes.clone(),
                 arrays: arrays.clone(),
                 dimensions: dimensions.clone(),
+                groups: groups.clone(),
             };
             *dataset = Some(found);
             Ok((answer, None))

@@ -1,7 +1,7 @@
 //! What a file is by its first bytes, and a folder by what lies in it.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::location::Location;
 
@@ -23,18 +23,23 @@ pub enum Format {
 /// Where a Zarr store lies.
 pub enum ZarrPlace {
     Objects(Location),
-    Zip(std::path::PathBuf),
+    Zip(PathBuf),
+}
+
+fn as_url(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| text.contains("://"))
+}
+
+/// The path that a URL of a file or folder on this machine means.
+pub fn on_this_machine(path: &Path) -> Option<PathBuf> {
+    Location::parse(as_url(path)?).ok()?.local_folder().map(Path::to_owned)
 }
 
 /// The error says what is there instead.
 pub fn recognise(path: &Path) -> Result<Format, String> {
-    if let Some(url) = path.to_str().filter(|text| text.contains("://")) {
+    if let Some(url) = as_url(path) {
         let location = Location::parse(url).map_err(|error| error.to_string())?;
-        // a URL of a file on this machine is a file
-        return match location.local_folder().filter(|path| path.is_file()) {
-            Some(file) => recognise(file),
-            None => Ok(Format::Zarr(ZarrPlace::Objects(location))),
-        };
+        return Ok(Format::Zarr(ZarrPlace::Objects(location)));
     }
     let unreadable = |error: std::io::Error| format!("no readable file ({error})");
     let metadata = std::fs::metadata(path).map_err(unreadable)?;

@@ -140,12 +140,11 @@ impl Dataset {
     pub fn open(path: &Path, isolation: &Isolation) -> Result<Self, Problem> {
         let problem = |found: String| Problem::in_file(path, found, format::EXPECTED);
         let (file, group) = groups::of_path(path);
-        let dataset = match format::recognise(&file).map_err(problem)? {
-            format::Format::Zarr(place) => zarr::open(place),
-            format => match isolation {
-                Isolation::None => open_here(&file, format),
-                Isolation::Process { program } => apart::open(&file, program),
-            },
+        let file = format::on_this_machine(&file).unwrap_or(file);
+        let format = format::recognise(&file).map_err(problem)?;
+        let dataset = match isolation {
+            Isolation::None => open_here(&file, format),
+            Isolation::Process { program } => apart::open(&file, &format, program),
         };
         dataset.and_then(Self::bounded).and_then(|dataset| dataset.within(group)).map_err(problem)
     }
@@ -220,7 +219,7 @@ impl Dataset {
     }
 }
 
-/// Opens a file by way of a C library in this process.
+/// Opens a file or store in this process.
 fn open_here(path: &Path, format: format::Format) -> Result<Dataset, String> {
     match format {
         format::Format::NetCdf(name) => netcdf::open(path, name),

@@ -17,6 +17,7 @@ pub struct Cubes {
     /// Quantities in the order of the file, and where each is among them.
     quantities: Vec<Quantity>,
     known: BTreeMap<Key, usize>,
+    count: usize,
 }
 
 /// What the messages of a quantity have in common: name, kind of level, kind of step, grid and units.
@@ -57,7 +58,13 @@ impl Cubes {
         self.grids.entry(grid.to_owned()).or_insert_with(|| Horizontal::of(message).map(Arc::new));
     }
 
+    /// How many were added.
+    pub fn messages(&self) -> usize {
+        self.count
+    }
+
     pub fn add(&mut self, header: Header, place: Place) {
+        self.count += 1;
         let ending = vertical(&header.level_type).map_or(header.level_type.as_str(), |vertical| vertical.ending);
         let key = [&header.name, ending, &header.step_type, &header.grid, &header.units].map(str::to_owned);
         let place_among = *self.known.entry(key).or_insert(self.quantities.len());

@@ -6,7 +6,7 @@ use eccodes::{GribMessage, KeyGet};
 /// The keys of a message that decide where its field belongs.
 #[derive(Debug, Clone)]
 pub struct Header {
-    /// Its number in the file, from 1.
+    /// Its number among the fields of the file, from 1.
     pub number: usize,
     /// ecCodes' short name; of what it does not know the numbers of the parameter.
     pub name: String,

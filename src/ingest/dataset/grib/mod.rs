@@ -5,11 +5,15 @@
 mod cube;
 mod grid;
 mod header;
+mod sections;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
+use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,19 +24,34 @@ use super::{Array, Dataset, Dimension, Numbers, Source};
 use cube::Cubes;
 use grid::Horizontal;
 use header::Header;
+use sections::Field;
 
 /// More messages than anybody keeps in one file.
 const MOST_MESSAGES: usize = 1 << 20;
 
-/// Where the bytes of a field are.
+/// Where a field is in its file.
 #[derive(Debug, Clone)]
-enum Place {
-    Message {
-        offset: u64,
-        length: usize,
-    },
-    /// One of several fields in a message, by itself.
-    Field(Arc<[u8]>),
+struct Place {
+    /// Of its message.
+    offset: u64,
+    length: usize,
+    /// One of several in the message.
+    field: Option<Field>,
+}
+
+impl Place {
+    /// A message with this field alone.
+    fn message(&self, file: &File) -> io::Result<Vec<u8>> {
+        let read = |range: Range<usize>| {
+            let mut bytes = vec![0; range.len()];
+            file.read_exact_at(&mut bytes, self.offset + range.start as u64)?;
+            Ok(bytes)
+        };
+        match &self.field {
+            Some(field) => field.alone(read),
+            None => read(0..self.length),
+        }
+    }
 }
 
 struct Grib {
@@ -49,56 +68,46 @@ struct Data {
     fields: BTreeMap<Vec<usize>, Place>,
 }
 
-/// A field as it comes along.
-struct Coming {
-    header: Header,
-    offset: u64,
-    bytes: Arc<[u8]>,
-    /// It is in one message with the field before it.
-    continues: bool,
-}
-
-impl Coming {
-    /// Where its bytes are, by whether the next field is in the same message.
-    fn place(&self, goes_on: bool) -> Place {
-        if self.continues || goes_on {
-            Place::Field(self.bytes.clone())
-        } else {
-            Place::Message { offset: self.offset, length: self.bytes.len() }
-        }
-    }
-}
-
 pub fn open(path: &Path) -> Result<Dataset, String> {
     Library::set_logging(Logging::Silent);
     let file = File::open(path).map_err(|error| format!("no readable file ({error})"))?;
-    let damaged = |number: usize, error: eccodes::Error| format!("a damaged GRIB file (message {number}: {error})");
-    let messages = GribFile::open(path).and_then(|file| file.multi_field(true).messages());
+    let damaged =
+        |number: usize, reason: &dyn fmt::Display| format!("a damaged GRIB file (message {number}: {reason})");
+    let messages = GribFile::open(path).and_then(|file| file.messages());
     let mut cubes = Cubes::default();
     let mut editions = [false; 2];
-    let mut last: Option<Coming> = None;
     let mut number = 0;
-    for message in messages.map_err(|error| damaged(0, error))? {
+    for message in messages.map_err(|error| damaged(0, &error))? {
         number += 1;
-        if number > MOST_MESSAGES {
-            return Err(format!("more than {MOST_MESSAGES} messages"));
-        }
-        let message = message.map_err(|error| damaged(number, error))?;
-        let offset = message.file_offset().map_err(|error| damaged(number, error))?;
-        let bytes: Arc<[u8]> = message.as_bytes().map_err(|error| damaged(number, error))?.into();
+        let message = message.map_err(|error| damaged(number, &error))?;
+        let bytes = message.as_bytes().map_err(|error| damaged(number, &error))?;
+        let offset = message.file_offset().map_err(|error| damaged(number, &error))?;
+        let place = |field| Place { offset, length: bytes.len(), field };
         editions[usize::from(message.get::<i64>("edition").is_ok_and(|edition| edition == 2))] = true;
-        let header = Header::read(&message, number).map_err(|reason| format!("message {number}: {reason}"))?;
-        cubes.look_at_grid(&header.grid, &message);
-        // one message may hold several fields, which begin where it does
-        let continues = last.as_ref().is_some_and(|last| last.offset == offset);
-        if let Some(before) = last.replace(Coming { header, offset, bytes, continues }) {
-            let place = before.place(continues);
-            cubes.add(before.header, place);
+        let mut add = |message: &GribMessage, field: Option<Field>| {
+            if cubes.messages() == MOST_MESSAGES {
+                return Err(format!("more than {MOST_MESSAGES} messages"));
+            }
+            let field_number = cubes.messages() + 1;
+            let header = Header::read(message, field_number).map_err(|reason| format!("message {number}: {reason}"))?;
+            cubes.look_at_grid(&header.grid, message);
+            cubes.add(header, place(field));
+            Ok(())
+        };
+        let fields = sections::fields(bytes).map_err(|reason| damaged(number, &reason))?;
+        if fields.len() < 2 {
+            add(&message, None)?;
+            continue;
+        }
+        for field in fields {
+            let alone = field.alone(|range| Ok(bytes[range].to_vec())).map_err(|error| damaged(number, &error))?;
+            let alone = GribMessage::from_bytes(&alone).map_err(|error| damaged(number, &error))?;
+            add(&alone, Some(field))?;
         }
     }
-    let Some(field) = last else { return Err("a GRIB file without a message".to_owned()) };
-    let place = field.place(false);
-    cubes.add(field.header, place);
+    if number == 0 {
+        return Err("a GRIB file without a message".to_owned());
+    }
     let format = match editions {
         [true, true] => "GRIB 1 and 2",
         [true, false] => "GRIB 1",
@@ -112,20 +121,11 @@ pub fn open(path: &Path) -> Result<Dataset, String> {
 impl Grib {
     /// Values of a field in the order of its array, `[rows, columns]`; NaN where there are none.
     fn field(&self, place: &Place, horizontal: &Horizontal) -> Result<Vec<f32>, String> {
-        let own;
-        let bytes = match place {
-            Place::Field(bytes) => bytes,
-            Place::Message { offset, length } => {
-                let mut bytes = vec![0; *length];
-                self.file.read_exact_at(&mut bytes, *offset).map_err(|error| error.to_string())?;
-                own = bytes;
-                own.as_slice()
-            }
-        };
+        let bytes = place.message(&self.file).map_err(|error| error.to_string())?;
         /// No quantity's value.
         const MISSING: f64 = -1e100;
         let wrong = |error: eccodes::Error| format!("a message that cannot be decoded ({error})");
-        let mut message = GribMessage::from_bytes(bytes).map_err(wrong)?;
+        let mut message = GribMessage::from_bytes(&bytes).map_err(wrong)?;
         message.set("missingValue", MISSING).map_err(wrong)?;
         let values = message.values().map_err(wrong)?;
         let values = values.into_iter().map(|value| if value == MISSING { f32::NAN } else { value as f32 });

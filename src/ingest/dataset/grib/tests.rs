@@ -1,6 +1,6 @@
 //! Messages made with ecCodes itself: every value lies where its own iterator says.
 
-use eccodes::GribMessage;
+use eccodes::{GribMessage, GribMultiField};
 
 use crate::atmos::{Level, Variable};
 use crate::ingest::{Inventory, Isolation, Request};
@@ -201,4 +201,48 @@ fn a_message_that_is_not_there_is_a_missing_field() {
     assert!(!said.contains("t 500hPa") && !said.contains("values missing"), "{said}");
     assert_eq!(inventory.latest_time_with(&request(&[]), 1, crate::atmos::LeadTime::ZERO), Some(times[0]));
     assert_eq!(inventory.read_stacked(&request(&times[..1])).unwrap().0[0][0], 201.0);
+}
+
+/// Two fields in one message, with what they have in common told once.
+fn two_in_one() -> Vec<u8> {
+    let mut together = GribMultiField::new().unwrap();
+    for (level, value) in [(500, 1.0), (850, 2.0)] {
+        let mut one = message("regular_ll_pl_grib2", None, &[("Ni", 4), ("Nj", 3), ("level", level)], &[]);
+        one.set("shortName", "t").unwrap();
+        one.set_values(&(0..12).map(|point| 200.0 + value + f64::from(point)).collect::<Vec<_>>()).unwrap();
+        together.push(&one).unwrap();
+    }
+    together.to_vec().unwrap()
+}
+
+#[test]
+fn fields_of_one_message_are_read_each_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.grib2");
+    std::fs::write(&path, two_in_one()).unwrap();
+    let inventory = Inventory::open(&[path], &Isolation::None).unwrap();
+    let (_, found) = inventory.variables().next().unwrap();
+    assert_eq!(found.levels, [Level::Pressure(500.0), Level::Pressure(850.0)]);
+    let variable = Variable::new("t", "air_temperature", "", "K");
+    let fields = [500.0, 850.0].map(|level| (variable.clone(), Level::Pressure(level)).into()).to_vec();
+    let request = Request { fields, times: vec![found.times[0].real().unwrap()], grid: None };
+    let (stacks, grid) = inventory.read_stacked(&request).unwrap();
+    let means: Vec<f32> = stacks[0].chunks(grid.len()).map(|field| field.iter().sum::<f32>() / 12.0).collect();
+    assert!((means[0] - 206.5).abs() < 0.01 && (means[1] - 207.5).abs() < 0.01, "{means:?}");
+}
+
+/// A library in C gets no length and no number that the message does not bear out.
+#[test]
+fn no_byte_of_a_message_can_do_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.grib2");
+    let good = two_in_one();
+    for place in 0..good.len() {
+        for changed in [0, 1, 0x7f, 0xff, good[place] ^ 0x10] {
+            let mut bytes = good.clone();
+            bytes[place] = changed;
+            std::fs::write(&path, bytes).unwrap();
+            let _ = Inventory::survey(std::slice::from_ref(&path), &Isolation::None);
+        }
+    }
 }
