@@ -98,14 +98,18 @@ impl State {
         async move { self.records.0.invalidate(&key).await }
     }
 
+    /// What the store has of the forecast that a request names.
+    async fn stored(&self, name: &ForecastName) -> Result<(ForecastPath, Option<Arc<Manifest>>), Error> {
+        match (self.catalog.open(name).await, name) {
+            (Ok(forecast), _) => Ok((forecast.path.clone(), Some(forecast.shared_manifest()))),
+            (Err(error), ForecastName::Exact(path)) if is_not_there(&error) => Ok((path.clone(), None)),
+            (Err(error), _) => Err(error),
+        }
+    }
+
     /// The forecast that a request names.
     pub async fn known(&self, name: &ForecastName) -> Result<Known, Error> {
-        let opened = self.catalog.open(name).await;
-        let (path, manifest) = match (opened, name) {
-            (Ok(forecast), _) => (forecast.path.clone(), Some(forecast.shared_manifest())),
-            (Err(error), ForecastName::Exact(path)) if is_not_there(&error) => (path.clone(), None),
-            (Err(error), _) => return Err(error),
-        };
+        let (path, manifest) = self.stored(name).await?;
         let record = self.record(&path).await?;
         if manifest.is_none() && record.is_none() {
             return Err(Error::NotFound {
@@ -148,8 +152,8 @@ impl State {
     /// What the store has of a run, with what the ledger just said of it.
     async fn with(&self, record: RunRecord) -> Result<Known, Error> {
         self.forget(&record.path).await;
-        let known = self.known(&ForecastName::Exact(record.path.clone())).await?;
-        Ok(Known { record: Some(record), ..known })
+        let (path, manifest) = self.stored(&ForecastName::Exact(record.path.clone())).await?;
+        Ok(Known { path, manifest, record: Some(record) })
     }
 
     pub async fn attempts(&self, known: &Known) -> Result<Vec<Attempt>, Error> {

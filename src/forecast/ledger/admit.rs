@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::{Any, Row, Transaction};
+use tokio::sync::oneshot;
 
 use super::crowd::Subject;
 use super::{Change, Ledger, LedgerError, RunPhase, RunRecord, RunRequest, milliseconds, signed};
@@ -47,7 +48,7 @@ impl Ledger {
     ) -> Result<Entering, LedgerError> {
         let mut entering = Entering::begin(&self.entering, name);
         let subject = Subject::Analysis(model.to_owned(), reference_time);
-        let outlook = self.crowd.look(self, &subject, client).await?;
+        let outlook = self.look(&subject, client).await?;
         let room = room((outlook.waiting, outlook.own), client, limits, entering.before());
         if !outlook.there {
             room?;
@@ -67,23 +68,35 @@ impl Ledger {
         &self,
         run: &NewRun,
         limits: Admission,
-        mut entering: Entering,
+        entering: Entering,
     ) -> Result<(RunRecord, bool), LedgerError> {
         if entering.may_join {
-            let outlook = self.crowd.look(self, &Subject::Run(run.path.run_key.clone()), &run.client).await?;
+            let outlook = self.look(&Subject::Run(run.path.run_key.clone()), &run.client).await?;
             if !outlook.there {
                 room((outlook.waiting, outlook.own), &run.client, limits, entering.before())?;
             }
         }
-        let _turn = self.turn.lock().await;
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query("UPDATE admission SET turn = turn + 1").execute(&mut *transaction).await?;
-        let joined = self.admit(&mut transaction, run, limits).await?;
-        // from here on it counts where it is: never in both places
-        entering.end();
-        transaction.commit().await?;
-        let record = self.run(&run.path.run_key).await?;
-        Ok((record.ok_or_else(|| LedgerError::NotFound(run.path.to_string()))?, joined))
+        let applicant = |entering| {
+            let (answer, answered) = oneshot::channel();
+            (Applicant { run: run.clone(), limits, entering, answer }, answered)
+        };
+        let (together, answered) = applicant(Some(entering));
+        let ledger = self.clone();
+        self.applicants.join(together, move |applicants| {
+            let ledger = ledger.clone();
+            async move {
+                if let Err(error) = ledger.admit_all(applicants).await {
+                    tracing::debug!(%error, "each applies for itself");
+                }
+            }
+        });
+        if let Ok(admitted) = answered.await {
+            return admitted;
+        }
+        // the ledger failed; its error is for each to have
+        let (alone, answered) = applicant(None);
+        self.admit_all(vec![alone]).await?;
+        answered.await.map_err(|_| LedgerError::NotFound(run.path.to_string()))?
     }
 
     /// [`Ledger::enter`] and [`Ledger::take`] at once.
@@ -91,6 +104,34 @@ impl Ledger {
         let ForecastPath { model, reference_time, run_key } = &run.path;
         let entering = self.enter(run_key, (model, *reference_time), &run.client, limits).await?;
         self.take(run, limits, entering).await
+    }
+
+    /// One after the other, in one transaction. Where the database fails, nobody gets an answer.
+    async fn admit_all(&self, mut applicants: Vec<Applicant>) -> Result<(), LedgerError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("UPDATE admission SET turn = turn + 1").execute(&mut *transaction).await?;
+        let mut outcomes = Vec::with_capacity(applicants.len());
+        for Applicant { run, limits, .. } in &applicants {
+            outcomes.push(match self.admit(&mut transaction, run, *limits).await {
+                Err(error @ LedgerError::Database(_)) => return Err(error),
+                // a refusal has written nothing
+                outcome => outcome,
+            });
+        }
+        // from here on they count where they are: never in both places
+        applicants.iter_mut().for_each(|applicant| applicant.entering = None);
+        transaction.commit().await?;
+        for (applicant, outcome) in applicants.into_iter().zip(outcomes) {
+            let answer = match outcome {
+                Ok(joined) => self.run(&applicant.run.path.run_key).await.and_then(|record| {
+                    Ok((record.ok_or_else(|| LedgerError::NotFound(applicant.run.path.to_string()))?, joined))
+                }),
+                Err(refusal) => Err(refusal),
+            };
+            // whoever does not want to know any more has gone
+            let _ = applicant.answer.send(answer);
+        }
+        Ok(())
     }
 
     async fn admit(
@@ -194,6 +235,15 @@ impl Ledger {
     }
 }
 
+/// A request that wants to be written down.
+pub(super) struct Applicant {
+    run: NewRun,
+    limits: Admission,
+    /// Its place among those on their way, as long as it has one.
+    entering: Option<Entering>,
+    answer: oneshot::Sender<Result<(RunRecord, bool), LedgerError>>,
+}
+
 /// Names of runs that are on their way into the ledger through this process, and when they came.
 pub(super) type EnteringRuns = Arc<Mutex<BTreeMap<String, u64>>>;
 
@@ -202,7 +252,7 @@ pub(super) type EnteringRuns = Arc<Mutex<BTreeMap<String, u64>>>;
 pub struct Entering {
     runs: EnteringRuns,
     came: u64,
-    /// `None`: another request for the same run is on its way, or this one has ended.
+    /// `None`: another request for the same run is on its way.
     own: Option<String>,
     /// There is no room for it, unless its run is there.
     may_join: bool,
@@ -221,17 +271,13 @@ impl Entering {
         let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         runs.values().filter(|came| **came < self.came).count() as u64
     }
-
-    fn end(&mut self) {
-        if let Some(name) = self.own.take() {
-            self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-        }
-    }
 }
 
 impl Drop for Entering {
     fn drop(&mut self) {
-        self.end();
+        if let Some(name) = self.own.take() {
+            self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        }
     }
 }
 

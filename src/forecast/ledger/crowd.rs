@@ -1,4 +1,4 @@
-//! Many who ask at the same moment: the ledger is asked once for all of them.
+//! Many who come at the same moment: the database is asked once for all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::{Ledger, LedgerError};
 use crate::atmos::ReferenceTime;
 
-/// Questions that one statement asks at most.
+/// Served together at most.
 const MOST_AT_ONCE: usize = 256;
 
 /// What a request may be for.
@@ -32,76 +32,100 @@ pub(super) struct Outlook {
     pub own: u64,
 }
 
-struct Question {
-    subject: Subject,
-    client: String,
-    answer: oneshot::Sender<Outlook>,
+/// Those who come at the same moment are served together: whoever comes while nobody is being served begins to serve, and goes on
+/// until nobody is left.
+pub(super) struct Crowd<T>(Arc<Mutex<Coming<T>>>);
+
+struct Coming<T> {
+    waiting: Vec<T>,
+    /// Somebody serves whoever comes.
+    served: bool,
 }
 
-/// Those who ask. The first who comes while nobody is asking the ledger has all asked for who come until none is left.
-#[derive(Clone, Default)]
-pub(super) struct Crowd(Arc<Mutex<Asking>>);
-
-#[derive(Default)]
-struct Asking {
-    questions: Vec<Question>,
-    /// Somebody asks for whoever comes.
-    led: bool,
-}
-
-impl Crowd {
-    pub async fn look(&self, ledger: &Ledger, subject: &Subject, client: &str) -> Result<Outlook, LedgerError> {
-        let question = || {
-            let (answer, answered) = oneshot::channel();
-            (Question { subject: subject.clone(), client: client.to_owned(), answer }, answered)
-        };
-        let (together, answered) = question();
-        let first = self.asking(|asking| {
-            asking.questions.push(together);
-            !std::mem::replace(&mut asking.led, true)
+impl<T: Send + 'static> Crowd<T> {
+    /// `serve` gets so many at a time.
+    pub fn join<F: Future<Output = ()> + Send>(&self, one: T, serve: impl Fn(Vec<T>) -> F + Send + 'static) {
+        let first = self.coming(|coming| {
+            coming.waiting.push(one);
+            !std::mem::replace(&mut coming.served, true)
         });
-        if first {
-            tokio::spawn(self.clone().lead(ledger.clone()));
+        if !first {
+            return;
         }
-        if let Ok(outlook) = answered.await {
-            return Ok(outlook);
-        }
-        // the ledger failed; its error is for each to have
-        let (alone, answered) = question();
-        ledger.answer(vec![alone]).await?;
-        answered.await.map_err(|_| LedgerError::NotFound(format!("{subject:?}")))
+        let crowd = self.clone();
+        tokio::spawn(async move {
+            loop {
+                // let those come who come at the same moment
+                tokio::task::yield_now().await;
+                let together = crowd.coming(|coming| {
+                    let number = coming.waiting.len().min(MOST_AT_ONCE);
+                    coming.served = number > 0;
+                    coming.waiting.drain(..number).collect::<Vec<_>>()
+                });
+                if together.is_empty() {
+                    return;
+                }
+                serve(together).await;
+            }
+        });
     }
 
-    async fn lead(self, ledger: Ledger) {
-        loop {
-            // let those come who come at the same moment
-            tokio::task::yield_now().await;
-            let questions = self.asking(|asking| {
-                let number = asking.questions.len().min(MOST_AT_ONCE);
-                asking.led = number > 0;
-                asking.questions.drain(..number).collect::<Vec<_>>()
-            });
-            if questions.is_empty() {
-                return;
-            }
-            if let Err(error) = ledger.answer(questions).await {
-                tracing::debug!(%error, "each asks for itself");
-            }
-        }
-    }
-
-    fn asking<T>(&self, with: impl FnOnce(&mut Asking) -> T) -> T {
+    fn coming<R>(&self, with: impl FnOnce(&mut Coming<T>) -> R) -> R {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl std::fmt::Debug for Crowd {
+impl<T> Clone for Crowd<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Crowd<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Coming { waiting: Vec::new(), served: false })))
+    }
+}
+
+impl<T> std::fmt::Debug for Crowd<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Crowd")
     }
 }
 
+/// Somebody who wants to know what a request would meet.
+pub(super) struct Question {
+    subject: Subject,
+    client: String,
+    answer: oneshot::Sender<Outlook>,
+}
+
 impl Ledger {
+    /// The outlook of a request; asked of the database for all who want to know at this moment.
+    pub(super) async fn look(&self, subject: &Subject, client: &str) -> Result<Outlook, LedgerError> {
+        let question = || {
+            let (answer, answered) = oneshot::channel();
+            (Question { subject: subject.clone(), client: client.to_owned(), answer }, answered)
+        };
+        let (together, answered) = question();
+        let ledger = self.clone();
+        self.questions.join(together, move |questions| {
+            let ledger = ledger.clone();
+            async move {
+                if let Err(error) = ledger.answer(questions).await {
+                    tracing::debug!(%error, "each asks for itself");
+                }
+            }
+        });
+        if let Ok(outlook) = answered.await {
+            return Ok(outlook);
+        }
+        // the ledger failed; its error is for each to have
+        let (alone, answered) = question();
+        self.answer(vec![alone]).await?;
+        answered.await.map_err(|_| LedgerError::NotFound(format!("{subject:?}")))
+    }
+
     async fn answer(&self, questions: Vec<Question>) -> Result<(), LedgerError> {
         let waiting = "SELECT client, COUNT(*) AS number FROM runs WHERE state = 'queued' GROUP BY client";
         let mut by_client: HashMap<String, u64> = HashMap::new();

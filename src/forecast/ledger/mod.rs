@@ -18,7 +18,6 @@ mod record;
 mod retire;
 
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -72,9 +71,10 @@ pub struct Ledger {
     pool: AnyPool,
     dialect: Dialect,
     entering: admit::EnteringRuns,
-    crowd: crowd::Crowd,
-    /// One request after the other writes, so that those who wait for their turn do not wait with a connection each.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Requests before anything is written, and those that are to be written down: all that come at the same moment at once, on
+    /// one connection.
+    questions: crowd::Crowd<crowd::Question>,
+    applicants: crowd::Crowd<admit::Applicant>,
 }
 
 /// What the two databases spell differently.
@@ -130,8 +130,8 @@ impl Ledger {
             .map_err(|source| LedgerError::Open { url: without_password(url), source })?;
         let migrated = MIGRATIONS.run(&pool).await;
         migrated.map_err(|source| LedgerError::Migrate { url: without_password(url), source })?;
-        let (entering, crowd, turn) = Default::default();
-        Ok(Self { pool, dialect, entering, crowd, turn })
+        let (entering, questions, applicants) = Default::default();
+        Ok(Self { pool, dialect, entering, questions, applicants })
     }
 
     /// Whether it answers.
