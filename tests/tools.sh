@@ -23,6 +23,8 @@ if [ ! -x .venv/bin/python ] || ! cmp -s tests/requirements.txt .venv/requiremen
     .venv/bin/pip install --quiet -r tests/requirements.txt
     # the validator of the exchange format asks for a newer Python than Debian 12 has, and runs on it all the same
     .venv/bin/pip install --quiet --no-deps --ignore-requires-python mlwp-data-specs==0.1.0
+    # for OGC's schemas, which come with its tests; nothing of it is run
+    .venv/bin/pip install --quiet --no-deps MapProxy==7.0.0
     cp tests/requirements.txt .venv/requirements.txt
 fi
 # Ubuntu's package chromium only fetches a snap, which does not start in a container: the browser test says so and skips

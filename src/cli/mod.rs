@@ -134,7 +134,7 @@ fn start_log(arguments: &Arguments) {
 /// Threads that wait for files or draw, for each core: what comes beside them waits its turn. Each costs memory, and none
 /// waits for another.
 const BLOCKING_PER_CORE: usize = 4;
-const LEAST_BLOCKING: usize = 32;
+const LEAST_BLOCKING: usize = 16;
 
 /// The runtime for storage and the network; networks compute on threads of their own.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -44,7 +44,7 @@ struct Coming<T> {
 
 impl<T: Send + 'static> Crowd<T> {
     /// `serve` gets so many at a time.
-    pub fn join<F: Future<Output = ()> + Send>(&self, one: T, serve: impl Fn(Vec<T>) -> F + Send + 'static) {
+    pub fn join<F: Future<Output = ()> + Send + 'static>(&self, one: T, serve: impl Fn(Vec<T>) -> F + Send + 'static) {
         let first = self.coming(|coming| {
             coming.waiting.push(one);
             !std::mem::replace(&mut coming.served, true)
@@ -65,7 +65,8 @@ impl<T: Send + 'static> Crowd<T> {
                 if together.is_empty() {
                     return;
                 }
-                serve(together).await;
+                // by itself: what goes wrong there must not keep the next ones waiting
+                let _ = tokio::spawn(serve(together)).await;
             }
         });
     }

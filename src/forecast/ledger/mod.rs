@@ -33,8 +33,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/forecast/ledger
 
 /// For a connection to become free, or a lock.
 const PATIENCE: Duration = Duration::from_secs(10);
-const CONNECTIONS: u32 = 8;
+
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                               PRAGMA cache_size = -512; \
                                PRAGMA foreign_keys = ON;";
 /// A machine that stops in the middle of a transaction, or is cut off there, must not keep the others from its rows: the
 /// database ends the transaction. Whoever waits for a row waits as long as [`PATIENCE`].
@@ -93,6 +94,14 @@ impl Dialect {
         }
     }
 
+    /// SQLite has one writer at a time, and each connection a cache of its own.
+    fn connections(self) -> u32 {
+        match self {
+            Self::Sqlite => 4,
+            Self::Postgres => 8,
+        }
+    }
+
     /// What every connection begins with.
     fn settings(self) -> &'static str {
         match self {
@@ -117,7 +126,7 @@ impl Ledger {
         sqlx::any::install_default_drivers();
         let options = AnyConnectOptions::from_str(&full).map_err(|error| wrong(error.to_string()))?;
         let pool = AnyPoolOptions::new()
-            .max_connections(CONNECTIONS)
+            .max_connections(dialect.connections())
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
