@@ -125,6 +125,26 @@ impl Style {
     }
 }
 
+impl Style {
+    /// Of the standard deviation of what this is the style of: up to a sixth of the range.
+    pub fn of_spread(&self) -> Self {
+        let scale = self.display.scale.abs();
+        let high = nice_step((self.range.high - self.range.low) * scale / 6.0) / scale;
+        Self {
+            palette: Palette::Speed,
+            range: Range { low: 0.0, high },
+            display: Display::scaled(scale),
+            units: self.units.clone(),
+        }
+    }
+
+    /// Of a fraction.
+    pub fn of_fraction() -> Self {
+        let range = Range { low: 0.0, high: 1.0 };
+        Self { palette: Palette::Speed, range, display: Display::scaled(100.0), units: "%".to_owned() }
+    }
+}
+
 /// Between lines of equal value, in the style's displayed units: what weather maps have, else a round part of the range.
 pub fn interval_of(variable: &Variable, style: &Style) -> f64 {
     let shown = |value: f64| style.display.show(value);
