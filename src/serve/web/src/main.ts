@@ -107,8 +107,9 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "ArrowRight") timeline.move(1);
   else if (event.key === "ArrowUp") app.moveLevel(-1);
   else if (event.key === "ArrowDown") app.moveLevel(1);
-  else if (event.key === "m") app.moveMember(1);
-  else if (event.key === "M") app.moveMember(-1);
+  // a list that is chosen from takes letters itself
+  else if (event.key === "m" && !target.matches("select")) app.moveMember(1);
+  else if (event.key === "M" && !target.matches("select")) app.moveMember(-1);
   else if (event.key === "Home") timeline.move(-timeline.step);
   else if (event.key === "End") timeline.move(timeline.published - 1 - timeline.step);
   else if (event.key === " " && !onControl) timeline.toggle();
