@@ -318,6 +318,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_has_the_names_of_its_variables_endings() {
+        let exceed = ["t 850hPa>280", "t>250.5", "u>10"].map(|one| one.parse().unwrap()).to_vec();
+        let statistics = Statistics { quantiles: vec![0.1, 0.975], exceed };
+        let names = ["mean", "spread", "q10", "q97.5", "850hPa_above_280", "above_250.5"];
+        assert_eq!(statistics.names("t"), names);
+        assert_eq!(statistics.names("v"), names[..4]);
+    }
+
+    #[test]
     fn thresholds_read_back() {
         for text in ["t2m>273.15", "t 500hPa>250", "q ml7>0.001"] {
             assert_eq!(text.parse::<Exceedance>().unwrap().to_string(), text);

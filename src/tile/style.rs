@@ -267,6 +267,15 @@ mod tests {
     }
 
     #[test]
+    fn a_spread_is_shown_from_none_on_in_the_same_units_but_without_their_zero() {
+        let spread = Style::conventional(&variable("t"), Level::Pressure(500.0)).unwrap().of_spread();
+        assert_eq!((spread.range.low, spread.display, &*spread.units), (0.0, Display::SAME, "°C"));
+        assert!((spread.range.high - 10.0).abs() < 1e-9);
+        let pressure = Style::conventional(&variable("msl"), Level::Surface).unwrap().of_spread();
+        assert!((pressure.display.show(pressure.range.high) - 20.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn ranges_are_physics_where_there_is_a_convention() {
         let t500 = Style::conventional(&variable("t"), Level::Pressure(500.0)).unwrap();
         assert!((t500.range.low - 218.15).abs() < 1e-9 && (t500.range.high - 273.15).abs() < 1e-9);
