@@ -92,10 +92,11 @@ export class Meteogram {
   private head({ forecast, variable, member, place }: Subject) {
     find("h2", this.root).textContent = format.place(place);
     find(".of", this.root).textContent = `Run ${runTime(forecast)} · ${modelTitle(forecast)}`;
-    const key = find(".key", this.root);
-    key.hidden = (forecast.members ?? 0) < 2;
+    const { members = 0 } = forecast;
     const own = title(member, variable).toLowerCase();
-    key.textContent = `${forecast.members} members: median, 25 to 75 and 10 to 90 %; thin: ${own}`;
+    const key = find(".key", this.root);
+    key.hidden = members < 2;
+    key.textContent = key.hidden ? "" : `${members} members: median, 25 to 75 and 10 to 90 %; thin: ${own}`;
   }
 
   close() {
