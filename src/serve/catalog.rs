@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use moka::future::Cache;
 use tokio::sync::Mutex;
 
-use super::derived::{Offer, offers};
+use super::derived::{Offer, offers, offers_of_statistic};
 use super::error::{Error, Violation};
 use super::names::{ForecastName, id, quoted, resource_name};
-use crate::atmos::ReferenceTime;
+use super::units::{Shown, one_unit};
+use crate::atmos::{ReferenceTime, Variable};
 use crate::location::Location;
-use crate::store::{ForecastPath, ForecastReader, Manifest, RunState, StoreError, list_forecasts};
+use crate::store::{ForecastPath, ForecastReader, Manifest, RunState, SPREAD, StoreError, list_forecasts};
 
 /// How old what is told of a running forecast may be: well below the time of a step.
 const FRESH: Duration = Duration::from_millis(500);
@@ -21,13 +22,25 @@ const FRESH_WHEN_DONE: Duration = Duration::from_secs(15);
 /// Opened forecasts kept; opening one again costs one small read.
 const KEPT_OPEN: u64 = 256;
 
+/// Whose values of an ensemble are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    Member(usize),
+    /// Made of all members: `mean`, `spread`, `q90`.
+    Statistic(String),
+}
+
 /// A forecast that is open for reading.
 pub struct Forecast {
     pub path: ForecastPath,
     pub reader: ForecastReader,
     /// What can be asked for: stored, then derived.
     pub offers: Arc<[Offer]>,
+    /// Where this is made of an ensemble's members: how, and the forecast of the members.
+    pub statistic: Option<(Arc<str>, Arc<Forecast>)>,
     manifest: Arc<Manifest>,
+    /// Reads all that is made of the members.
+    statistics: Option<Arc<ForecastReader>>,
 }
 
 impl Forecast {
@@ -56,11 +69,61 @@ impl Forecast {
         Ok(Arc::new(of_member))
     }
 
+    /// The same of a member, or made of all of them.
+    pub fn of(self: Arc<Self>, whose: Option<Whose>) -> Result<Arc<Self>, Error> {
+        match whose {
+            None => Ok(self),
+            Some(Whose::Member(member)) => self.of_member(Some(member)),
+            Some(Whose::Statistic(name)) => Ok(Arc::new(self.of_statistic(&name)?)),
+        }
+    }
+
+    fn of_statistic(self: Arc<Self>, name: &str) -> Result<Self, Error> {
+        let unknown = || {
+            let what = format!("{} is neither the number of a member nor a statistic of this forecast", quoted(name));
+            Violation::new("member", what)
+        };
+        // a clone of the reader: it has one member
+        let reader = self.statistics.as_ref().ok_or_else(unknown)?.of_member(0)?;
+        let offers = offers_of_statistic(&self.offers, &reader.spec().outputs, name);
+        if offers.is_empty() {
+            return Err(unknown().into());
+        }
+        Ok(Self {
+            path: self.path.clone(),
+            reader,
+            offers: offers.into(),
+            manifest: self.manifest.clone(),
+            statistics: None,
+            statistic: Some((name.into(), self)),
+        })
+    }
+
+    /// Whose values these are, of an ensemble, as requests say it.
+    pub fn whose(&self) -> Option<String> {
+        match &self.statistic {
+            Some((name, _)) => Some(name.to_string()),
+            None => self.reader.member().map(|member| member.to_string()),
+        }
+    }
+
+    /// How a variable of it is shown: [`one_unit`]. A standard deviation has no other zero in other units.
+    pub fn one_unit(&self, variable: &Variable, units: &str) -> Result<Shown, Violation> {
+        let shown = one_unit(variable, units)?;
+        let is_spread = self.statistic.as_ref().is_some_and(|(name, _)| **name == *SPREAD);
+        Ok(if is_spread { Shown { offset: 0.0, ..shown } } else { shown })
+    }
+
     /// The same forecast's data of a member; of one that is no ensemble member 0 is the forecast itself.
     pub fn member(&self, member: usize) -> Result<Self, StoreError> {
-        let Self { path, reader, offers, manifest } = self;
-        let reader = reader.of_member(member)?;
-        Ok(Self { path: path.clone(), reader, offers: offers.clone(), manifest: manifest.clone() })
+        Ok(Self {
+            path: self.path.clone(),
+            reader: self.reader.of_member(member)?,
+            offers: self.offers.clone(),
+            statistic: self.statistic.clone(),
+            manifest: self.manifest.clone(),
+            statistics: self.statistics.clone(),
+        })
     }
 
     /// The run's own manifest: of an ensemble its steps are those that all members have.
@@ -142,7 +205,9 @@ impl Catalog {
             let reader = ForecastReader::open(&path.location(&self.root)).await?;
             let manifest = reader.whole().clone();
             let offers = offers(&reader.spec().outputs).into();
-            Ok((Instant::now(), Arc::new(Forecast { path: path.clone(), reader, offers, manifest })))
+            let statistics = reader.statistics()?.map(Arc::new);
+            let path = path.clone();
+            Ok((Instant::now(), Arc::new(Forecast { path, reader, offers, statistic: None, manifest, statistics })))
         });
         match opened.await {
             Ok((_, forecast)) => Ok(forecast),

@@ -7,9 +7,9 @@ use moka::future::Cache;
 use super::catalog::Forecast;
 use super::error::Error;
 use super::fields;
-use super::select::Column;
+use super::select::{self, Column, Violations};
 use crate::atmos::Level;
-use crate::store::ForecastPath;
+use crate::store::{ForecastPath, SPREAD};
 use crate::tile::Style;
 
 /// Styles are small.
@@ -28,6 +28,19 @@ impl Styles {
     }
 
     pub async fn of(&self, forecast: &Forecast, column: &Column) -> Result<Arc<Style>, Error> {
+        let Some((name, members)) = &forecast.statistic else { return self.of_values(forecast, column).await };
+        let mut violations = Violations::default();
+        let own = select::column(members, &column.variable.name, &column.level.to_string(), &mut violations);
+        let own = violations.finish(own)?;
+        if own.variable != column.variable {
+            return Ok(Arc::new(Style::of_fraction()));
+        }
+        // as the members are coloured
+        let style = self.of_values(members, &own).await?;
+        Ok(if **name == *SPREAD { Arc::new(style.of_spread()) } else { style })
+    }
+
+    async fn of_values(&self, forecast: &Forecast, column: &Column) -> Result<Arc<Style>, Error> {
         if let Some(style) = Style::conventional(&column.variable, column.level) {
             return Ok(Arc::new(style));
         }

@@ -44,7 +44,7 @@ pub use fence::{Fence, Moment};
 pub use manifest::{EnergyRecord, Manifest, MemberRecord, RunState, StepRecord};
 pub use reader::{ChunkSource, ForecastReader};
 pub use spec::{Encoding, ForecastSpec, Output};
-pub use statistics::{Exceedance, Statistics};
+pub use statistics::{Exceedance, SPREAD, Statistics};
 pub use writer::ForecastWriter;
 
 use crate::location::Location;

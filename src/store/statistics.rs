@@ -24,6 +24,9 @@ use crate::atmos::{Level, Variable};
 
 /// Its folder inside the forecast.
 pub(super) const FOLDER: &str = "statistics";
+const MEAN: &str = "mean";
+/// The name of the standard deviation behind a variable's.
+pub const SPREAD: &str = "spread";
 /// Values of all members that are in memory at once.
 const MOST_VALUES: usize = 1 << 24;
 const CONCURRENT_READS: usize = 8;
@@ -54,7 +57,28 @@ impl Default for Statistics {
     }
 }
 
+/// Its name behind a variable's.
+fn quantile_name(quantile: f64) -> String {
+    format!("q{}", (quantile * 1e8).round() / 1e6)
+}
+
+impl Exceedance {
+    /// Its name behind a variable's.
+    fn name(&self) -> String {
+        let level = self.level.map_or(String::new(), |level| format!("{level}_"));
+        format!("{level}above_{}", self.threshold)
+    }
+}
+
 impl Statistics {
+    /// What is made of a variable, by the names behind the variable's own: `mean`, `spread`, `q10`, `850hPa_above_280`.
+    pub fn names(&self, variable: &str) -> Vec<String> {
+        let always = [MEAN, SPREAD].map(str::to_owned).into_iter();
+        let quantiles = self.quantiles.iter().map(|&quantile| quantile_name(quantile));
+        let exceed = self.exceed.iter().filter(|one| one.variable == variable).map(Exceedance::name);
+        always.chain(quantiles).chain(exceed).collect()
+    }
+
     /// Whether they can be made of these variables; the error says of which not.
     pub fn check(&self, outputs: &[(&Variable, Vec<Level>)]) -> Result<(), String> {
         if let Some(wrong) = self.quantiles.iter().find(|quantile| !(0.0..=1.0).contains(*quantile)) {
@@ -172,20 +196,17 @@ impl Group {
             let named = |suffix: &str, what: &str| {
                 Variable::new(&format!("{name}_{suffix}"), standard_name, &format!("{long_name}, {what}"), units)
             };
-            add(named("mean", "mean of the members"), all.clone(), Made::Mean);
-            add(named("spread", "standard deviation of the members"), all.clone(), Made::Spread);
+            add(named(MEAN, "mean of the members"), all.clone(), Made::Mean);
+            add(named(SPREAD, "standard deviation of the members"), all.clone(), Made::Spread);
             for &quantile in &statistics.quantiles {
-                let percent = (quantile * 1e8).round() / 1e6;
                 let what = format!("quantile {quantile} of the members");
-                add(named(&format!("q{percent}"), &what), all.clone(), Made::Quantile(quantile));
+                add(named(&quantile_name(quantile), &what), all.clone(), Made::Quantile(quantile));
             }
             for one in statistics.exceed.iter().filter(|one| *one.variable == **name) {
                 let chosen = |level: &usize| one.level.is_none_or(|wanted| output.levels[*level] == wanted);
-                let level = one.level.map_or(String::new(), |level| format!("{level}_"));
-                let threshold = one.threshold;
                 let long_name = format!("fraction of the members with {one} {units}");
-                let variable = Variable::new(&format!("{name}_{level}above_{threshold}"), "", &long_name, "1");
-                add(variable, all.iter().copied().filter(chosen).collect(), Made::Above(threshold));
+                let variable = Variable::new(&format!("{name}_{}", one.name()), "", &long_name, "1");
+                add(variable, all.iter().copied().filter(chosen).collect(), Made::Above(one.threshold));
             }
         }
         let spec = ForecastSpec {
@@ -294,6 +315,15 @@ mod tests {
         let made: Vec<f32> = of_points(&members, &how).iter().map(|field| field[[0, 0, 0]]).collect();
         assert_eq!(made, [2.5, (5.0f32 / 3.0).sqrt(), 2.5, 1.3, 4.0, 0.5]);
         assert!(of_points(&members, &how).iter().all(|field| field[[0, 0, 1]].is_nan()));
+    }
+
+    #[test]
+    fn what_is_made_has_the_names_of_its_variables_endings() {
+        let exceed = ["t 850hPa>280", "t>250.5", "u>10"].map(|one| one.parse().unwrap()).to_vec();
+        let statistics = Statistics { quantiles: vec![0.1, 0.975], exceed };
+        let names = ["mean", "spread", "q10", "q97.5", "850hPa_above_280", "above_250.5"];
+        assert_eq!(statistics.names("t"), names);
+        assert_eq!(statistics.names("v"), names[..4]);
     }
 
     #[test]

@@ -125,6 +125,26 @@ impl Style {
     }
 }
 
+impl Style {
+    /// Of the standard deviation of what this is the style of: up to a sixth of the range.
+    pub fn of_spread(&self) -> Self {
+        let scale = self.display.scale.abs();
+        let high = nice_step((self.range.high - self.range.low) * scale / 6.0) / scale;
+        Self {
+            palette: Palette::Speed,
+            range: Range { low: 0.0, high },
+            display: Display::scaled(scale),
+            units: self.units.clone(),
+        }
+    }
+
+    /// Of a fraction.
+    pub fn of_fraction() -> Self {
+        let range = Range { low: 0.0, high: 1.0 };
+        Self { palette: Palette::Speed, range, display: Display::scaled(100.0), units: "%".to_owned() }
+    }
+}
+
 /// Between lines of equal value, in the style's displayed units: what weather maps have, else a round part of the range.
 pub fn interval_of(variable: &Variable, style: &Style) -> f64 {
     let shown = |value: f64| style.display.show(value);
@@ -244,6 +264,15 @@ mod tests {
 
     fn variable(name: &str) -> Variable {
         known_variable(name).unwrap().into()
+    }
+
+    #[test]
+    fn a_spread_is_shown_from_none_on_in_the_same_units_but_without_their_zero() {
+        let spread = Style::conventional(&variable("t"), Level::Pressure(500.0)).unwrap().of_spread();
+        assert_eq!((spread.range.low, spread.display, &*spread.units), (0.0, Display::SAME, "°C"));
+        assert!((spread.range.high - 10.0).abs() < 1e-9);
+        let pressure = Style::conventional(&variable("msl"), Level::Surface).unwrap().of_spread();
+        assert!((pressure.display.show(pressure.range.high) - 20.0).abs() < 1e-9);
     }
 
     #[test]

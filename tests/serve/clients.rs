@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use vejr::serve::Limits;
 
-use super::{Service, planet};
+use super::{Service, members, planet};
 
 /// The Python that has the clients' packages, or the reason why there is none.
 pub fn python() -> Result<String, String> {
@@ -76,6 +76,20 @@ async fn the_map_page_works_in_a_browser() {
         }
     }
     assert!(child.wait().await.unwrap().success());
+}
+
+/// An ensemble on the page: members, what is made of them, and curves of all at a place.
+#[tokio::test]
+async fn the_map_page_shows_members() {
+    let Some((browser, python)) = browser() else { return };
+    let service = Service::start(Limits::default()).await;
+    members::publish(&service).await;
+    let mut command = Command::new(python);
+    command.arg(script("page_members.py")).args([service.url("/"), browser, env!("CARGO_TARGET_TMPDIR").to_owned()]);
+    let output = command.output().await.unwrap();
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{error}");
+    println!("{out}");
 }
 
 /// On the page somebody asks for forecasts of the bundled model, and sees their steps come.

@@ -4,16 +4,18 @@ use serde_json::{Map, Value};
 use vejr::atmos::{LeadTime, Level};
 use vejr::serve::v1;
 use vejr::serve::v1::data_service_client::DataServiceClient;
-use vejr::store::{ForecastPath, ForecastSpec, ForecastWriter};
+use vejr::store::{ForecastPath, ForecastSpec, ForecastWriter, Statistics};
 
 use crate::{Service, planet};
 
 const MEMBERS: usize = 3;
 
 /// Member k's temperatures are k K higher than the control's.
-async fn publish(service: &Service) -> ForecastPath {
+pub async fn publish(service: &Service) -> ForecastPath {
     let path = planet::path("2001-01-01T00:00Z", "e25e3b1e");
-    let spec = ForecastSpec { members: MEMBERS, ..planet::spec(&path, 2) };
+    let exceed = vec!["t 500hPa>0".parse().unwrap()];
+    let statistics = Some(Statistics { exceed, ..Statistics::default() });
+    let spec = ForecastSpec { members: MEMBERS, statistics, ..planet::spec(&path, 2) };
     let place = path.location(&service.root);
     let mut writer = ForecastWriter::create_or_resume(&place, spec.clone(), false).await.unwrap();
     for step in 0..=2 {
@@ -126,11 +128,75 @@ async fn every_way_of_asking_takes_a_member() {
 }
 
 #[tokio::test]
+async fn what_is_made_of_the_members_is_asked_for_like_one_of_them() {
+    let service = Service::start(vejr::serve::Limits::default()).await;
+    let path = publish(&service).await;
+    let id = format!("{}~{}~{}", path.model, path.reference_time.compact(), path.run_key);
+    let (latitude, longitude) = planet::grid().place(20, 30);
+    let control = planet::value("t", Level::Pressure(500.0), LeadTime::from_hours(6), latitude, longitude);
+    let place = format!("level=500hPa&lat={latitude}&lon={longitude}");
+    for (statistic, units, expected) in [
+        ("mean", "K", control + 1.0),
+        ("spread", "K", 1.0),
+        // a standard deviation has no other zero in other units
+        ("spread", "degC", 1.0),
+        ("q90", "K", control + 1.8),
+        ("500hPa_above_0", "1", 1.0),
+    ] {
+        let query = format!("variable=t&{place}&member={statistic}&units={units}");
+        let (status, body) = text(&service, &format!("/api/v1/forecasts/{id}/series?{query}")).await;
+        assert_eq!(status, 200, "{body}");
+        let series: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(series["statistic"], statistic);
+        let found = series["values"][1]["value"].as_f64().unwrap() as f32;
+        assert!((found - expected).abs() < 1e-3, "{statistic} in {units}: {found}, expected {expected}");
+    }
+
+    // tiles with their own colours
+    let tile = async |statistic: &str| {
+        let url = service.url(&format!("/tiles/{id}/t/500hPa/6h/0/0/0.png?member={statistic}"));
+        let answer = reqwest::get(url).await.unwrap();
+        assert_eq!(answer.headers()["vejr-member"], statistic);
+        (answer.headers()["etag"].clone(), answer.bytes().await.unwrap())
+    };
+    let (mean, spread) = (tile("mean").await, tile("spread").await);
+    assert!(mean.0 != spread.0 && mean.1 != spread.1);
+    let legend = async |query: &str| {
+        let (status, body) = text(&service, &format!("/legends/{id}/t/500hPa{query}")).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    assert_eq!(legend("?member=mean").await, legend("").await);
+    let spread = legend("?member=spread").await;
+    let high = spread["high"].as_f64().unwrap();
+    assert!(spread["low"] == 0.0 && (high - 10.0).abs() < 1e-6 && spread["display"]["offset"] == 0.0, "{spread}");
+    assert_eq!(legend("?member=500hPa_above_0").await["units"], "%");
+
+    // what there is, and what there is not
+    let (_, body) = text(&service, &format!("/api/v1/forecasts/{id}")).await;
+    let forecast: Value = serde_json::from_str(&body).unwrap();
+    let of = |name: &str| {
+        let variables = forecast["variables"].as_array().unwrap();
+        variables.iter().find(|variable| variable["name"] == name).unwrap()["statistics"].clone()
+    };
+    assert_eq!(of("t"), serde_json::json!(["mean", "spread", "q10", "q50", "q90", "500hPa_above_0"]));
+    assert_eq!(of("u"), serde_json::json!(["mean", "spread", "q10", "q50", "q90"]));
+    assert_eq!(of("ws"), Value::Null);
+    for (variable, member) in [("t", "median"), ("t", "q95"), ("ws", "mean"), ("u", "500hPa_above_0")] {
+        let query = format!("variable={variable}&{place}&member={member}");
+        let (status, body) = text(&service, &format!("/api/v1/forecasts/{id}/series?{query}")).await;
+        assert_eq!(status, 400, "{variable} {member}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn a_single_forecast_has_no_members() {
     let (service, path) = Service::with_forecast().await;
     let id = format!("{}~{}~{}", path.model, path.reference_time.compact(), path.run_key);
     let (status, body) = text(&service, &format!("/tiles/{id}/t/500hPa/6h/0/0/0.png?member=1")).await;
     assert!(status == 400 && body.contains("is no ensemble"), "{status} {body}");
+    let (status, body) = text(&service, &format!("/tiles/{id}/t/500hPa/6h/0/0/0.png?member=mean")).await;
+    assert!(status == 400 && body.contains("nor a statistic"), "{status} {body}");
     let tile = reqwest::get(service.url(&format!("/tiles/{id}/t/500hPa/6h/0/0/0.png"))).await.unwrap();
     assert!(tile.status().is_success() && !tile.headers().contains_key("vejr-member"));
 }

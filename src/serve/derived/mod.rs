@@ -153,6 +153,23 @@ pub fn offers(outputs: &[Output]) -> Vec<Offer> {
     offers
 }
 
+/// The same of what is made of an ensemble's members, under the variables' own names. `made` is all of it; derived variables
+/// do not follow from it.
+pub fn offers_of_statistic(offers: &[Offer], made: &[Output], statistic: &str) -> Vec<Offer> {
+    let of = |offer: &Offer| {
+        let name = format!("{}_{statistic}", offer.variable.name);
+        let output = made.iter().position(|output| *output.variable.name == *name)?;
+        let found = stored(output, &made[output]);
+        let own = &offer.variable;
+        // a fraction of the members is no value of the variable
+        let is_value = found.variable.standard_name == own.standard_name && found.variable.units == own.units;
+        let variable =
+            if is_value { own.clone() } else { Variable { name: own.name.clone(), ..found.variable.clone() } };
+        Some(Offer { variable, ..found })
+    };
+    offers.iter().filter(|offer| !offer.is_derived()).filter_map(of).collect()
+}
+
 /// The same of a manifest; levels that are none are refused where data are read.
 pub fn offers_of(manifest: &Manifest) -> Vec<Offer> {
     let outputs = manifest.outputs.iter().map(|record| Output {

@@ -14,7 +14,6 @@ use crate::serve::names::{ForecastName, id, quoted};
 use crate::serve::select::{self, Violations};
 use crate::serve::series::{Interpolation, Place};
 use crate::serve::state::Shared;
-use crate::serve::units::one_unit;
 
 /// Most forecasts in one answer.
 const LIST_LIMIT: usize = 200;
@@ -45,7 +44,7 @@ pub async fn forecast(State(state): State<Shared>, parts: PathParts<String>) -> 
 }
 
 /// `?variable=&level=&lat=&lon=[&interpolation=nearest|bilinear][&units=][&member=]`: nearest where it is not said, and of an
-/// ensemble the control; the answer names both.
+/// ensemble the control; the answer names both. `member` may be what is made of all members, too: `mean`, `spread`, `q90`.
 pub async fn series(
     State(state): State<Shared>,
     parts: PathParts<String>,
@@ -53,14 +52,15 @@ pub async fn series(
 ) -> Result<Response, Error> {
     let known = ["variable", "level", "lat", "lon", "interpolation", "units", "member"];
     let parameters = Parameters::read(query, &known)?;
-    let forecast = state.catalog.open(&ForecastName::from_id(&path(parts)?)?).await?.of_member(parameters.member()?)?;
+    let forecast = state.catalog.open(&ForecastName::from_id(&path(parts)?)?).await?.of(parameters.whose())?;
     let mut violations = Violations::default();
     let column = select::column(&forecast, parameters.text("variable"), parameters.text("level"), &mut violations);
     let latitude = violations.take(parameters.number("lat", "degrees north").and_then(Place::latitude));
     let longitude = violations.take(parameters.number("lon", "degrees east").and_then(Place::longitude));
     let interpolation = violations.take(interpolation(parameters.text("interpolation")));
-    let shown =
-        column.as_ref().and_then(|column| violations.take(one_unit(&column.variable, parameters.text("units"))));
+    let shown = column
+        .as_ref()
+        .and_then(|column| violations.take(forecast.one_unit(&column.variable, parameters.text("units"))));
     let (column, ((latitude, longitude), (interpolation, shown))) =
         violations.finish(column.zip(latitude.zip(longitude).zip(interpolation.zip(shown))))?;
     let place = Place { latitude, longitude };
@@ -68,6 +68,7 @@ pub async fn series(
     Ok(now(SeriesAnswer {
         forecast: Summary::new(&forecast.path, forecast.manifest()),
         member: forecast.reader.member(),
+        statistic: forecast.statistic.as_ref().map(|(name, _)| &**name),
         variable: &column.variable.name,
         level: column.level.to_string(),
         units: &shown.units,

@@ -77,6 +77,9 @@ struct VariableDetail<'a> {
     levels: Vec<String>,
     /// It follows from others, and is not stored.
     derived: bool,
+    /// What is made of an ensemble's members, as `member` takes it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    statistics: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -115,6 +118,7 @@ impl<'a> Detail<'a> {
             valid_time: (manifest.reference_time + lead).to_string(),
             published: step < manifest.steps_complete,
         });
+        let made = manifest.statistics.as_ref().map(|record| &record.made);
         let variables = forecast.offers.iter().map(|offer| VariableDetail {
             name: &offer.variable.name,
             standard_name: &offer.variable.standard_name,
@@ -122,6 +126,9 @@ impl<'a> Detail<'a> {
             units: &offer.variable.units,
             levels: offer.levels.iter().map(ToString::to_string).collect(),
             derived: offer.is_derived(),
+            statistics: made
+                .filter(|_| !offer.is_derived())
+                .map_or_else(Vec::new, |made| made.names(&offer.variable.name)),
         });
         let (rows, columns) = spec.grid.shape();
         Self {
@@ -148,6 +155,8 @@ pub struct SeriesAnswer<'a> {
     /// Of an ensemble, whose values they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<&'a str>,
     pub variable: &'a str,
     pub level: String,
     pub units: &'a str,
@@ -193,7 +202,7 @@ pub fn run_headers(forecast: &Forecast, selection: &Selection) -> HeaderMap {
 /// The same without a time.
 pub fn forecast_headers(forecast: &Forecast) -> HeaderMap {
     let manifest = forecast.manifest();
-    let member = forecast.reader.member().map(|member| ("vejr-member", member.to_string()));
+    let member = forecast.whose().map(|whose| ("vejr-member", whose));
     let fields = [
         ("vejr-forecast", forecast.name()),
         ("vejr-reference-time", manifest.reference_time.to_string()),

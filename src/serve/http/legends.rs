@@ -1,4 +1,4 @@
-//! `/legends/{forecast}/{variable}/{level}[.png|.json][?units=]`: what the colours of its tiles mean, as numbers or as a picture.
+//! `/legends/{forecast}/{variable}/{level}[.png|.json][?units=&member=]`: what the colours of its tiles mean, as numbers or as a picture.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use crate::serve::error::Error;
 use crate::serve::names::ForecastName;
 use crate::serve::select::{self, Violations};
 use crate::serve::state::Shared;
-use crate::serve::units::{Shown, one_unit};
+use crate::serve::units::Shown;
 use crate::tile::{Display, Legend, Style, legend_png};
 
 pub async fn legend(
@@ -19,18 +19,18 @@ pub async fn legend(
     query: QueryPairs,
 ) -> Result<Response, Error> {
     let (forecast_id, variable, level) = path(parts)?;
-    let query = Parameters::read(query, &["units"])?;
+    let query = Parameters::read(query, &["units", "member"])?;
     let (level, picture) = match level.strip_suffix(".png") {
         Some(level) => (level, true),
         None => (level.strip_suffix(".json").unwrap_or(&level), false),
     };
-    let forecast = state.catalog.open(&ForecastName::from_id(&forecast_id)?).await?;
+    let forecast = state.catalog.open(&ForecastName::from_id(&forecast_id)?).await?.of(query.whose())?;
     let mut violations = Violations::default();
     let column = select::column(&forecast, &variable, level, &mut violations);
     let column = violations.finish(column)?;
     let mut style = (*state.styles.of(&forecast, &column).await?).clone();
     if !query.text("units").is_empty() {
-        let Shown { units, scale, offset } = one_unit(&column.variable, query.text("units"))?;
+        let Shown { units, scale, offset } = forecast.one_unit(&column.variable, query.text("units"))?;
         style = Style { units, display: Display { scale, offset }, ..style };
     }
     let kept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];

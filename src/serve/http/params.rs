@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 
+use crate::serve::catalog::Whose;
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::quoted;
 
@@ -58,7 +59,13 @@ impl Parameters {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// `member=`, where it is given.
+    /// `member=`, where it is given: a number, or what is made of all members.
+    pub fn whose(&self) -> Option<Whose> {
+        let text = Some(self.text("member")).filter(|text| !text.is_empty())?;
+        Some(text.parse().map_or_else(|_| Whose::Statistic(text.to_owned()), Whose::Member))
+    }
+
+    /// The same where it can be a number only.
     pub fn member(&self) -> Result<Option<usize>, Violation> {
         let wrong = |text| Violation::new("member", format!("{} is no number of a member", quoted(text)));
         match self.text("member") {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::describe::run_headers;
 use super::edr::bounds;
 use super::params::{Parameters, PathParts, QueryPairs, path};
-use crate::serve::catalog::Forecast;
+use crate::serve::catalog::{Forecast, Whose};
 use crate::serve::derived::Quantity;
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted};
@@ -37,10 +37,10 @@ type FieldParts = PathParts<(String, String, String, String)>;
 async fn field(
     state: &Shared,
     parts: FieldParts,
-    member: Option<usize>,
+    whose: Option<Whose>,
 ) -> Result<(std::sync::Arc<Forecast>, Selection), Error> {
     let (forecast, variable, level, lead) = path(parts)?;
-    let forecast = state.catalog.open(&ForecastName::from_id(&forecast)?).await?.of_member(member)?;
+    let forecast = state.catalog.open(&ForecastName::from_id(&forecast)?).await?.of(whose)?;
     let selection = select::field(&forecast, &variable, &level, parse_lead(&lead), Violations::default())?;
     Ok((forecast, selection))
 }
@@ -93,13 +93,13 @@ pub async fn contour_lines(
     query: QueryPairs,
 ) -> Result<Response, Error> {
     let parameters = Parameters::read(query, &["interval", "units", "bbox", "member"])?;
-    let (forecast, selection) = field(&state, parts, parameters.member()?).await?;
+    let (forecast, selection) = field(&state, parts, parameters.whose()).await?;
     let variable = &selection.column.variable;
     let style = state.styles.of(&forecast, &selection.column).await?;
     let mut violations = Violations::default();
     let shown = match parameters.text("units") {
         "" => Some(Shown { units: style.units.clone(), scale: style.display.scale, offset: style.display.offset }),
-        units => violations.take(one_unit(variable, units)),
+        units => violations.take(forecast.one_unit(variable, units)),
     };
     let interval = match parameters.text("interval") {
         "" => Some(None),
@@ -157,7 +157,7 @@ pub async fn contour_lines(
 
 pub async fn winds(State(state): State<Shared>, parts: FieldParts, query: QueryPairs) -> Result<Response, Error> {
     let parameters = Parameters::read(query, &["count", "units", "bbox", "member"])?;
-    let (forecast, mut selection) = field(&state, parts, parameters.member()?).await?;
+    let (forecast, mut selection) = field(&state, parts, parameters.whose()).await?;
     let mut violations = Violations::default();
     let recipe = &selection.column.recipe;
     let wind = match recipe.quantity {

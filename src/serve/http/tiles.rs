@@ -2,7 +2,8 @@
 //! and the TileJSON that describes them.
 //!
 //! `@2x` before the ending, or `size=512`, makes 512 pixels per edge; `interpolation=nearest` shows grid points; `units` are
-//! those of numbers; `member` chooses one of an ensemble, where the control is shown else.
+//! those of numbers; `member` chooses one of an ensemble, or what is made of all (`mean`, `spread`, `q90`), where the control is
+//! shown else.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -21,7 +22,6 @@ use crate::serve::names::{ForecastName, quoted};
 use crate::serve::select::{self, Selection, Violations, parse_lead};
 use crate::serve::state::Shared;
 use crate::serve::tiles::{Drawing, Format, render};
-use crate::serve::units::one_unit;
 use crate::tile::{MAX_ZOOM, TILE_SIZE, TileError, TileId, TileMatrixSet};
 
 /// A published step never changes; a forecast that is made again has another key or the same values.
@@ -87,12 +87,12 @@ async fn answer(
     path: &str,
 ) -> Result<Response, Error> {
     let name = ForecastName::from_id(forecast)?;
-    let forecast = state.catalog.open(&name).await?.of_member(query.member()?)?;
+    let forecast = state.catalog.open(&name).await?.of(query.whose())?;
     let mut violations = Violations::default();
     let drawn = address.read(query.text("size"), &mut violations);
     let nearest = violations.take(interpolation(query.text("interpolation")));
     let selection = select::field(&forecast, variable, level, parse_lead(lead), violations)?;
-    let shown = one_unit(&selection.column.variable, query.text("units"))?;
+    let shown = forecast.one_unit(&selection.column.variable, query.text("units"))?;
     let ((tile, format, size), nearest) =
         drawn.zip(nearest).ok_or_else(|| Error::Internal("a tile without an address".to_owned()))?;
     let drawing = Drawing { tile, format, size, nearest, shown };
@@ -173,7 +173,7 @@ fn etag(forecast: &Forecast, selection: &Selection, drawing: &Drawing) -> String
     (LOOK, &forecast.path, &column.variable.name, column.level, selection.lead, selection.step_crc32c)
         .hash(&mut hasher);
     (drawing.tile, drawing.format, drawing.size, drawing.nearest, &drawing.shown.units).hash(&mut hasher);
-    forecast.reader.member().hash(&mut hasher);
+    forecast.whose().hash(&mut hasher);
     format!("\"{:016x}\"", hasher.finish())
 }
 

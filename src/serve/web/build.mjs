@@ -47,13 +47,25 @@ export async function bundle() {
   add(await build({ ...common, entryPoints: [{ in: "maplibre-gl/dist/maplibre-gl-worker.mjs", out: "worker" }] }));
   files.set("licences.txt", Buffer.from(await licences()));
   const define = { WORKER: JSON.stringify(named("worker", ".js")), LICENCES: JSON.stringify(`${ASSETS}licences.txt`) };
-  add(await build({ ...common, entryPoints: ["src/main.ts"], splitting: true, define }));
+  const entryPoints = ["src/main.ts", "src/early.ts"];
+  const program = await build({ ...common, entryPoints, splitting: true, metafile: true, define });
+  add(program);
   add(await build({ ...common, entryPoints: ["style.css"] }));
   files.set("icon.svg", await readFile(join(here, "icon.svg")));
   const page = await readFile(join(here, "index.html"), "utf8");
-  const names = { MAIN: named("main", ".js"), STYLE: named("style", ".css"), WORKER: named("worker", ".js") };
-  files.set("index.html", Buffer.from(page.replace(/\{\{(\w+)\}\}/g, (_, name) => names[name])));
+  const names = { EARLY: named("early", ".js"), MAIN: named("main", ".js"), STYLE: named("style", ".css") };
+  const parts = { ...names, SHARED: shared(program.metafile).join("\n") };
+  files.set("index.html", Buffer.from(page.replace(/\{\{(\w+)\}\}/g, (_, name) => parts[name])));
   return files;
+}
+
+/** What the page's programs import: named in the page, it is there with them and not after them. */
+function shared({ outputs }) {
+  const imported = Object.values(outputs)
+    .filter(({ entryPoint }) => entryPoint)
+    .flatMap(({ imports }) => imports.filter(({ kind }) => kind === "import-statement"));
+  const paths = new Set(imported.map(({ path }) => ASSETS + basename(path)));
+  return [...paths].map((path) => `<link rel="modulepreload" href="${path}">`);
 }
 
 /** The licences of all that is bundled: of the packages that are installed to run, and not only to build. */

@@ -1,5 +1,7 @@
 // Asking the server. Every failure becomes a sentence for a person.
 
+import { isStatistic } from "./members.ts";
+
 export type RunState = "queued" | "running" | "publishing" | "complete" | "failed" | "cancelled" | "expired";
 
 /** A forecast in a list. */
@@ -23,6 +25,8 @@ export interface Variable {
   long_name: string;
   units: string;
   levels: string[];
+  /** What is made of an ensemble's members; none of what follows from other variables. */
+  statistics?: string[];
 }
 
 export interface Lead {
@@ -123,21 +127,26 @@ const part = encodeURIComponent;
 export const forecasts = () => json<{ forecasts: Run[]; unreachable: string[] }>("/api/v1/forecasts");
 export const forecast = (id: string) => json<Forecast>(`/api/v1/forecasts/${part(id)}`);
 
-export const legend = (id: string, variable: string, level: string) =>
-  json<Legend>(`/legends/${part(id)}/${part(variable)}/${part(level)}`);
+/** Behind an address: whose values of an ensemble; the control's, or those of a single forecast, where nobody is named. */
+const ofMember = (member: string) => (member ? `?member=${part(member)}` : "");
+
+/** Members are coloured alike, statistics have colours of their own. */
+export const legend = (id: string, variable: string, level: string, member = "") =>
+  json<Legend>(`/legends/${part(id)}/${part(variable)}/${part(level)}${isStatistic(member) ? ofMember(member) : ""}`);
 
 interface Series {
   units: string;
   values: SeriesValue[];
 }
 
-function seriesOf(
-  id: string,
+/** A variable at a place. */
+export function series(
+  { id }: Run,
   variable: string,
   level: string,
   place: { lat: number; lon: number },
+  member: string,
   options: RequestInit,
-  member: Record<string, string> = {},
 ) {
   const query = new URLSearchParams({
     variable,
@@ -145,41 +154,32 @@ function seriesOf(
     lat: place.lat.toFixed(4),
     lon: place.lon.toFixed(4),
     interpolation: "bilinear",
-    ...member,
+    ...(member ? { member } : {}),
   });
   return json<Series>(`/api/v1/forecasts/${part(id)}/series?${query}`, options);
 }
 
-/** A variable at a place; of an ensemble the control. */
-export const series = (
-  { id }: Run,
-  variable: string,
-  level: string,
-  place: { lat: number; lon: number },
-  options: RequestInit,
-) => seriesOf(id, variable, level, place, options);
-
-/** A variable at a place; of an ensemble with the values of all members. */
+/** A variable at a place: a member's values, and of an ensemble those of all members beside them. */
 export async function plume(
-  { id, members = 0 }: Forecast,
+  forecast: Forecast,
   variable: string,
   level: string,
   place: { lat: number; lon: number },
+  member: string,
   options: RequestInit,
-): Promise<Series> {
-  const single = seriesOf(id, variable, level, place, options);
-  if (members < 2) return single;
-  const ask = (_: unknown, member: number) => seriesOf(id, variable, level, place, options, { member: String(member) });
-  const all = await Promise.all(Array.from({ length: members }, ask));
-  const { units, values } = await single;
-  const of = (seconds: number) =>
-    all.map((one) => one.values.find((value) => value.seconds === seconds)?.value ?? null);
-  return { units, values: values.map((value) => ({ ...value, members: of(value.seconds) })) };
+): Promise<SeriesValue[]> {
+  const { members = 0 } = forecast;
+  const ask = async (member: string) => (await series(forecast, variable, level, place, member, options)).values;
+  if (members < 2) return ask(member);
+  const all = await Promise.all(Array.from({ length: members }, (_, number) => ask(String(number))));
+  const own = all[Number(member)] ?? all[0]!;
+  const of = (seconds: number) => all.map((one) => one.find((value) => value.seconds === seconds)?.value ?? null);
+  return own.map((value) => ({ ...value, members: of(value.seconds) }));
 }
 
-/** Where the tiles of one field are; `{z}/{x}/{y}` and an ending follow. */
-export const tiles = (id: string, variable: string, level: string, lead: string) =>
-  `/tiles/${part(id)}/${part(variable)}/${part(level)}/${part(lead)}`;
+/** Where the tiles of one field are; `{z}`, `{x}`, `{y}` and `{form}` stand for what differs between them. */
+export const tiles = (id: string, variable: string, level: string, lead: string, member: string) =>
+  `/tiles/${part(id)}/${part(variable)}/${part(level)}/${part(lead)}/{z}/{x}/{y}{form}${ofMember(member)}`;
 
 export const models = () => json<Models>("/api/v1/models");
 export const runs = () => json<{ runs: Run[] }>("/api/v1/runs");

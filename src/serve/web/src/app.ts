@@ -1,24 +1,24 @@
 // What is chosen, and who shows it: maps, the time, a place. The panel and the person's hands are elsewhere.
 
 import * as api from "./api.ts";
-import { find } from "./dom.ts";
+import { find, unveil } from "./dom.ts";
 import type { Zone } from "./format.ts";
 import * as format from "./format.ts";
-import type { Place } from "./mercator.ts";
+import { choices } from "./members.ts";
+import { type Place, wrap } from "./mercator.ts";
 import type { Meteogram } from "./meteogram.ts";
 import { message, note } from "./notices.ts";
+import { OPENING, stepFor } from "./opening.ts";
 import { fitted } from "./pane.ts";
 import * as panel from "./panel.ts";
 import * as permalink from "./permalink.ts";
+import type { Camera } from "./pictures.ts";
 import { LATEST, RunList } from "./runlist.ts";
 import { theme } from "./theme.ts";
-import { nearest, Timeline } from "./timeline.ts";
+import { Timeline } from "./timeline.ts";
 import { isEarth, runTime, variableOf } from "./titles.ts";
 import { View } from "./view.ts";
 
-type Camera = NonNullable<permalink.Choice["view"]>;
-
-const OPENING: Camera = { zoom: 1.2, lat: 30, lon: 10 };
 /** Steps that are fetched ahead. */
 const PREFETCH = 2;
 const REMEMBER_MS = 150;
@@ -46,6 +46,8 @@ export class App {
   /** Called when other runs are shown than before. */
   onarrive: () => void = () => {};
   private readonly panes = find("#panes");
+  /** A run that was asked for before there was a map. */
+  private early: Promise<api.Forecast | null> | null = null;
   /** The map that the person moves; the other one follows it. */
   private leading: View | null = null;
   private hovering = 0;
@@ -121,9 +123,7 @@ export class App {
   }
 
   get camera(): Camera {
-    const { map } = this.views[0]!.pane;
-    const { lat, lng } = map.getCenter();
-    return { zoom: map.getZoom(), lat, lon: format.wrap(lng) };
+    return this.views[0]!.pane.camera;
   }
 
   /** A second map beside the first one, of the run before if there is one; or one map again. */
@@ -152,9 +152,14 @@ export class App {
   /** Takes a run into a view: by its name, or the newest one of a model. */
   async take(view: View, wanted: Partial<permalink.PaneChoice>) {
     const id = wanted.forecast ?? view.choice.forecast;
-    view.forecast = await api.forecast(this.runs.resolve(id) ?? id);
+    view.forecast = await this.ask(this.runs.resolve(id) ?? id);
     view.settle({ ...wanted, forecast: id });
     await this.compare(view);
+  }
+
+  private async ask(id: string): Promise<api.Forecast> {
+    const early = await this.early;
+    return early?.id === id ? early : api.forecast(id);
   }
 
   /** The run before, where the difference to it is asked for. */
@@ -164,7 +169,10 @@ export class App {
     const before = this.runs.before(forecast);
     view.older = before ? await api.forecast(before.id) : null;
     const { older } = view;
-    if (older && variableOf(older, choice.variable)?.levels.includes(choice.level)) return;
+    const variable = older && variableOf(older, choice.variable);
+    const same =
+      variable?.levels.includes(choice.level) && choices(older!, variable, choice.level).includes(choice.member);
+    if (same) return;
     choice.difference = false;
     note(
       older
@@ -206,6 +214,15 @@ export class App {
     if (level) this.pickField({ level });
   }
 
+  /** The next member or statistic (+1), or the one before (-1). */
+  moveMember(direction: number) {
+    const { forecast, choice } = this.view;
+    const variable = forecast && variableOf(forecast, choice.variable);
+    if (!variable) return;
+    const all = choices(forecast, variable, choice.level);
+    this.pickField({ member: all[wrap(all.indexOf(choice.member) + direction, all.length)]! });
+  }
+
   setZone(zone: Zone) {
     this.timeline.zone = zone;
     panel.drawZone(zone);
@@ -239,12 +256,12 @@ export class App {
     const { forecast } = this.view;
     if (!forecast) return;
     // the nearest time that this run has published
-    const last = Math.max(0, forecast.steps_complete - 1);
-    this.time = forecast.leads[Math.min(last, nearest(forecast.leads, this.time))]?.valid_time ?? null;
+    this.time = forecast.leads[stepFor(forecast, this.time)]?.valid_time ?? null;
     this.setCoasts(this.coasts);
     this.draw();
     this.onarrive();
     await this.showAll();
+    unveil();
     await this.showPlace();
   }
 
@@ -313,19 +330,21 @@ export class App {
     const { forecast, choice, older } = this.view;
     const variable = forecast && variableOf(forecast, choice.variable);
     if (!place || !variable) return meteogram?.close();
-    const subject = { forecast, variable, level: choice.level, place, older: choice.difference ? older : null };
+    const { level, member, difference } = choice;
+    const subject = { forecast, variable, level, member, place, older: difference ? older : null };
     await meteogram?.show(subject, timeline.step, timeline.zone);
   }
 
   // --- beginning ---
 
   /** Shows what the address says, or the newest run. */
-  async start(asked = api.forecasts()) {
+  async start(asked = api.forecasts(), early: Promise<api.Forecast | null> | null = null) {
     const again = () => {
       this.start();
     };
     message(null);
     const wanted = permalink.read(location.hash);
+    this.early = early;
     try {
       const { forecasts, unreachable } = await asked;
       this.runs = new RunList(forecasts);
@@ -347,6 +366,8 @@ export class App {
       await this.arrive();
     } catch (error) {
       message("The forecasts cannot be shown", api.sentence(error), again);
+    } finally {
+      this.early = null;
     }
   }
 

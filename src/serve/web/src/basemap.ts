@@ -1,4 +1,4 @@
-// What lies under and over the data: the ground, Natural Earth's outlines, the graticule.
+// What lies under and over the data: Natural Earth's outlines, the graticule. The ground is the page's own colour.
 
 import type { GeoJSONSource, Map as MapLibre, StyleSpecification } from "maplibre-gl";
 import { feature, mesh } from "topojson-client";
@@ -19,8 +19,8 @@ const SCALES: [zoom: number, url: string][] = [
 ];
 
 const COLORS = {
-  light: { ground: "#d5dde4", land: "#e9ece6", line: "#0c1822", pale: "#ffffff" },
-  dark: { ground: "#16202a", land: "#232f39", line: "#05090d", pale: "#ffffff" },
+  light: { land: "#e9ece6", line: "#0c1822", pale: "#ffffff" },
+  dark: { land: "#232f39", line: "#05090d", pale: "#ffffff" },
 };
 
 const SPACING = [30, 10, 5, 1];
@@ -54,10 +54,10 @@ function graticule(): GeoJSON.FeatureCollection {
 
 const hidden = { visibility: "none" } as const;
 
-/** The map without data, which go below the layer `graticule`. Lines are hidden at first: each kind is a program to
- * compile, and the first field must not wait for that. */
+/** The map without data, which go below the layer `graticule`. Lines are hidden and empty at first: each kind is a program
+ * to compile, and the first field must not wait for that. */
 export function style(theme: Theme): StyleSpecification {
-  const { ground, land, line, pale } = COLORS[theme];
+  const { land, line, pale } = COLORS[theme];
   const source = (data: GeoJSON.GeoJSON, tolerance = 0.375) => ({
     type: "geojson" as const,
     data,
@@ -66,9 +66,8 @@ export function style(theme: Theme): StyleSpecification {
   });
   return {
     version: 8,
-    sources: { land: source(empty), coast: source(empty), borders: source(empty), graticule: source(graticule(), 0) },
+    sources: { land: source(empty), coast: source(empty), borders: source(empty), graticule: source(empty, 0) },
     layers: [
-      { id: "ground", type: "background", paint: { "background-color": ground } },
       {
         id: "land",
         type: "fill",
@@ -118,8 +117,7 @@ export function style(theme: Theme): StyleSpecification {
 }
 
 export function recolor(map: MapLibre, theme: Theme) {
-  const { ground, land, line } = COLORS[theme];
-  map.setPaintProperty("ground", "background-color", ground);
+  const { land, line } = COLORS[theme];
   map.setPaintProperty("land", "fill-color", land);
   for (const layer of ["graticule", "coast", "borders"]) map.setPaintProperty(layer, "line-color", line);
 }
@@ -169,6 +167,7 @@ function outlines(url: string): Promise<Outlines> {
 export class Outlining {
   private shown = "";
   private wanted = false;
+  private begun = false;
 
   constructor(
     private readonly map: MapLibre,
@@ -180,6 +179,8 @@ export class Outlining {
   /** `ground`: whether land is seen, beside the data of a region. */
   show(wanted: boolean, ground: boolean) {
     this.wanted = wanted;
+    if (!this.begun) this.map.getSource<GeoJSONSource>("graticule")?.setData(graticule());
+    this.begun = true;
     const show = (layer: string, is: boolean) =>
       this.map.setLayoutProperty(layer, "visibility", is ? "visible" : "none");
     show("graticule", true);

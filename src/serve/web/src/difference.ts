@@ -3,7 +3,7 @@
 import { addProtocol } from "maplibre-gl";
 import type { Legend } from "./api.ts";
 import { roundStep } from "./contours.ts";
-import { TILE, tile } from "./floats.ts";
+import { address, TILE, tile } from "./floats.ts";
 
 export interface Difference {
   /** Where the tiles of both are. */
@@ -90,7 +90,8 @@ export function install() {
     const [number, ...tileOf] = url.slice(`${SCHEME}://`.length).split("/");
     const difference = shown.get(number ?? "");
     if (!difference) throw new Error("This difference is not shown any more.");
-    const from = (base: string) => tile(`${base}/${tileOf.join("/")}.f32`);
+    const [z, x, y] = tileOf.map(Number) as [number, number, number];
+    const from = (tiles: string) => tile(address(tiles, z, x, y));
     const [newer, older] = await Promise.all([from(difference.newer), from(difference.older)]);
     const pixels = paint(newer, older, difference.reach, table);
     return { data: await createImageBitmap(new ImageData(pixels, TILE, TILE)) };

@@ -6,6 +6,9 @@ export function find<E extends Element = HTMLElement>(selector: string, root: Pa
   return element;
 }
 
+/** Shows all of the page. */
+export const unveil = () => document.body.classList.remove("blank");
+
 interface Item {
   value: string;
   text: string;

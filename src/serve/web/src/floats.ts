@@ -42,7 +42,13 @@ export function tile(url: string): Promise<Float32Array> {
   return found;
 }
 
-export const address = (base: string, z: number, x: number, y: number) => `${base}/${z}/${wrap(x, 2 ** z)}/${y}.f32`;
+/** The address of one tile. `tiles` has those of a field, see [`api.tiles`]. */
+export const address = (tiles: string, z: number, x: number, y: number, form = ".f32") =>
+  tiles
+    .replace("{z}", String(z))
+    .replace("{x}", String(wrap(x, 2 ** z)))
+    .replace("{y}", String(y))
+    .replace("{form}", form);
 
 /** Part of the world at a zoom, in tiles; columns may run on past the world's edge. */
 export interface Area {
@@ -73,13 +79,13 @@ export interface Window {
 }
 
 /** A window of a field. Sampled every `stride`-th value. */
-export async function read(base: string, area: Area, stride: number): Promise<Window> {
+export async function read(tiles: string, area: Area, stride: number): Promise<Window> {
   const size = TILE / stride;
   const [columns, rows] = [area.x1 - area.x0 + 1, area.y1 - area.y0 + 1];
   const [width, height] = [columns * size, rows * size];
   const values = new Float32Array(width * height);
   const place = async (row: number, column: number) => {
-    const from = await tile(address(base, area.z, area.x0 + column, area.y0 + row));
+    const from = await tile(address(tiles, area.z, area.x0 + column, area.y0 + row));
     for (let y = 0; y < size; y++) {
       const [source, target] = [y * stride * TILE, (row * size + y) * width + column * size];
       if (stride === 1) values.set(from.subarray(source, source + TILE), target);
@@ -93,13 +99,13 @@ export async function read(base: string, area: Area, stride: number): Promise<Wi
 }
 
 /** The value at a place, from the tile around it. */
-export async function valueAt(base: string, z: number, place: Place): Promise<number> {
+export async function valueAt(tiles: string, z: number, place: Place): Promise<number> {
   const point = project(place);
   const count = 2 ** z;
   const [column, row] = [wrap(point.x, 1) * count, point.y * count];
   const [x, y] = [Math.floor(column), Math.floor(row)];
   if (y < 0 || y >= count) return Number.NaN;
-  const values = await tile(address(base, z, x, y));
+  const values = await tile(address(tiles, z, x, y));
   const pixel = (part: number) => Math.min(TILE - 1, Math.floor(part * TILE));
   return values[pixel(row - y) * TILE + pixel(column - x)]!;
 }

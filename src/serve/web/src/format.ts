@@ -81,11 +81,12 @@ export function nextMidnight(date: Date, zone: Zone): Date {
   return midnight(0) >= date ? midnight(0) : midnight(1);
 }
 
-/** What the zone is called beside a time: `UTC`, `GMT+2`. */
+/** What the zone is called beside a time: `UTC`, `UTC+2`, `UTC−3:30`. */
 export function zoneName(date: Date, zone: Zone): string {
-  if (zone === "utc") return "UTC";
-  const found = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts(date);
-  return found.find((part) => part.type === "timeZoneName")?.value ?? "local";
+  const ahead = zone === "utc" ? 0 : -date.getTimezoneOffset();
+  const [hours, minutes] = [Math.floor(Math.abs(ahead) / 60), Math.abs(ahead) % 60];
+  const offset = ahead === 0 ? "" : `${ahead < 0 ? "−" : "+"}${hours}${minutes ? `:${two(minutes)}` : ""}`;
+  return `UTC${offset}`;
 }
 
 /** `2 Jan 2001 00 UTC`: runs are named by UTC everywhere. */

@@ -1,9 +1,9 @@
 // The page: the parts are made, and the person's hands find them.
 
-import * as api from "./api.ts";
 import { App, attempt } from "./app.ts";
 import { install } from "./difference.ts";
-import { find } from "./dom.ts";
+import { find, unveil } from "./dom.ts";
+import { answer, opening } from "./early.ts";
 import { Follower } from "./follow.ts";
 import * as format from "./format.ts";
 import { busy, message, note } from "./notices.ts";
@@ -13,6 +13,8 @@ import { RunsDialog } from "./runs.ts";
 import * as theme from "./theme.ts";
 
 const BUSY_MS = 100;
+/** A picture that takes longer is not waited for. */
+const VEIL_MS = 1500;
 /** Pixels that a key moves the map. */
 const PAN = 120;
 const PANS: Record<string, [number, number]> = {
@@ -24,10 +26,6 @@ const PANS: Record<string, [number, number]> = {
 const NO_WEBGL =
   "It needs WebGL 2, which this browser does not have or has switched off (in its settings: hardware acceleration). " +
   "The same data are at /api/v1/forecasts and /tiles.";
-
-// the server is asked while the first map is made: both take their time
-const answer = api.forecasts();
-answer.catch(() => {});
 
 theme.apply();
 install();
@@ -45,6 +43,7 @@ const onClick = (selector: string, act: () => void) => find(selector).addEventLi
 
 onChange("#run", ({ value }) => attempt(app.pickRun(value)));
 onChange("#model", ({ value }) => attempt(app.pickRun(value + LATEST)));
+onChange("#member", ({ value }) => app.pickField({ member: value }));
 for (const name of ["wind", "lines"] as const) {
   onChange(`#${name}`, ({ checked }) => {
     overlays[name] = checked;
@@ -108,6 +107,9 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "ArrowRight") timeline.move(1);
   else if (event.key === "ArrowUp") app.moveLevel(-1);
   else if (event.key === "ArrowDown") app.moveLevel(1);
+  // a list that is chosen from takes letters itself
+  else if (event.key === "m" && !target.matches("select")) app.moveMember(1);
+  else if (event.key === "M" && !target.matches("select")) app.moveMember(-1);
   else if (event.key === "Home") timeline.move(-timeline.step);
   else if (event.key === "End") timeline.move(timeline.published - 1 - timeline.step);
   else if (event.key === " " && !onControl) timeline.toggle();
@@ -126,9 +128,11 @@ addEventListener("hashchange", () => {
 addEventListener("resize", () => app.meteogram?.draw());
 setInterval(() => busy(app.views.some(({ pane }) => pane.busy)), BUSY_MS);
 
+setTimeout(unveil, VEIL_MS);
+
 try {
   app.addView(permalink.read(location.hash).view ?? undefined);
-  app.start(answer);
+  app.start(answer, opening);
 } catch {
   message("This browser cannot draw the map", NO_WEBGL);
 }

@@ -6,6 +6,7 @@ import * as api from "./api.ts";
 import { find } from "./dom.ts";
 import * as format from "./format.ts";
 import { isolinesOf } from "./isolines.ts";
+import { CONTROL, isStatistic, title } from "./members.ts";
 import type { Place } from "./mercator.ts";
 import { type Curves, curves, QUANTILES } from "./plume.ts";
 import { fieldTitle, modelTitle, runTime } from "./titles.ts";
@@ -16,6 +17,8 @@ export interface Subject {
   forecast: Forecast;
   variable: Variable;
   level: string;
+  /** Of an ensemble: the member whose curve is drawn, too. */
+  member: string;
   place: Place;
   /** The run before, to be seen beside this one. */
   older: Forecast | null;
@@ -50,7 +53,9 @@ export class Meteogram {
   }
 
   /** Asks for the curves and shows them; called again while the run goes on. */
-  async show(subject: Subject, step: number, zone: format.Zone) {
+  async show(asked: Subject, step: number, zone: format.Zone) {
+    // what is made of all members is in the curves anyway
+    const subject = { ...asked, member: isStatistic(asked.member) ? CONTROL : asked.member };
     const { forecast, variable, level } = subject;
     Object.assign(this, { step, zone });
     this.root.hidden = false;
@@ -84,9 +89,14 @@ export class Meteogram {
     }
   }
 
-  private head({ forecast, place }: Subject) {
+  private head({ forecast, variable, member, place }: Subject) {
     find("h2", this.root).textContent = format.place(place);
     find(".of", this.root).textContent = `Run ${runTime(forecast)} · ${modelTitle(forecast)}`;
+    const { members = 0 } = forecast;
+    const own = title(member, variable).toLowerCase();
+    const key = find(".key", this.root);
+    key.hidden = members < 2;
+    key.textContent = key.hidden ? "" : `${members} members: median, 25 to 75 and 10 to 90 %; thin: ${own}`;
   }
 
   close() {
@@ -109,9 +119,9 @@ export class Meteogram {
   // --- asking ---
 
   private async single(subject: Subject, variable: Variable, level: string, signal: AbortSignal): Promise<Panel> {
-    const { forecast, place, older } = subject;
+    const { forecast, place, older, member } = subject;
     const legend = await api.legend(forecast.id, variable.name, level);
-    const { values } = await api.plume(forecast, variable.name, level, place, { signal });
+    const values = await api.plume(forecast, variable.name, level, place, member, { signal });
     const show = (value: number) => value * legend.display.scale + legend.display.offset;
     const panel: Panel = {
       title: fieldTitle(variable, level),
@@ -122,15 +132,15 @@ export class Meteogram {
       from: null,
     };
     if (older) {
-      const before = await api.series(older, variable.name, level, place, { signal }).catch(ignore);
+      const before = await api.series(older, variable.name, level, place, CONTROL, { signal }).catch(ignore);
       if (before) panel.older = this.shifted(forecast, older, before.values, show);
     }
     return panel;
   }
 
   private async wind(subject: Subject, u: Variable, v: Variable, level: string, signal: AbortSignal): Promise<Panel> {
-    const { forecast, place } = subject;
-    const ask = ({ name }: Variable) => api.series(forecast, name, level, place, { signal });
+    const { forecast, place, member } = subject;
+    const ask = ({ name }: Variable) => api.series(forecast, name, level, place, member, { signal });
     const [east, north] = await Promise.all([ask(u), ask(v)]);
     const winds = east.values.map(({ seconds, value }, i) => {
       const other = north.values[i]?.value ?? null;
@@ -139,8 +149,9 @@ export class Meteogram {
     const speeds = winds.map(({ seconds, wind }) => ({ seconds, value: wind?.knots ?? null }));
     const seconds = this.seconds(forecast);
     const at = new Map(winds.map(({ seconds, wind }) => [seconds, wind?.from ?? null]));
+    const whose = (forecast.members ?? 0) > 1 ? ` of ${member ? title(member, u).toLowerCase() : "the control"}` : "";
     return {
-      title: `Wind${level === "surface" ? "" : `, ${format.level(level)}`}${(forecast.members ?? 0) > 1 ? " of the control" : ""}`,
+      title: `Wind${level === "surface" ? "" : `, ${format.level(level)}`}${whose}`,
       units: "kn",
       range: 20,
       curves: curves(seconds, speeds, (value) => value),
@@ -220,6 +231,10 @@ export class Meteogram {
       ? plume
       : [{ stroke: accent, width: 2, points: { show: times.length < 50, size: 4 } }];
     const data: (number | null)[][] = [times, ...(bands ? panel.curves.quantiles : [panel.curves.middle])];
+    if (panel.curves.own) {
+      lines.push({ stroke: ink, width: 1, points: { show: false } });
+      data.push(panel.curves.own);
+    }
     if (panel.older) {
       lines.push({ stroke: faint, width: 1.5, dash: [5, 4], points: { show: false } });
       data.push(panel.older);
@@ -311,10 +326,11 @@ export class Meteogram {
       const from = panel.from?.[index] ?? null;
       const direction = from === null ? "" : ` from ${String(Math.round(from / 10) * 10 || 360).padStart(3, "0")}°`;
       const text = value === null ? "no data" : `${format.number(value, panel.range)} ${panel.units}${direction}`;
+      const spread = between(panel, index);
       const older = panel.older?.[index];
       const before = older === null || older === undefined ? "" : ` (run before ${format.number(older, panel.range)})`;
       const strong = Object.assign(document.createElement("strong"), { textContent: text });
-      head.replaceChildren(`${panel.title} `, strong, before);
+      head.replaceChildren(`${panel.title} `, strong, spread, before);
     });
   }
 
@@ -331,14 +347,20 @@ export class Meteogram {
     const body = table.createTBody();
     times.forEach((time, i) => {
       const row = body.insertRow();
-      const cells = this.panels.map(({ curves, range }) => {
-        const value = curves.middle[i] ?? null;
-        return value === null ? "–" : format.number(value, range);
+      const cells = this.panels.map((panel) => {
+        const value = panel.curves.middle[i] ?? null;
+        return value === null ? "–" : `${format.number(value, panel.range)}${between(panel, i)}`;
       });
       for (const text of [format.time(new Date(time * 1e3), this.zone), ...cells]) row.insertCell().textContent = text;
     });
     return table;
   }
+}
+
+/** Between what eight of ten members are, of an ensemble. */
+function between({ curves: { quantiles }, range }: Panel, index: number): string {
+  const [low, high] = [quantiles[0]?.[index] ?? null, quantiles.at(-1)?.[index] ?? null];
+  return low === null || high === null ? "" : ` (${format.number(low, range)} to ${format.number(high, range)})`;
 }
 
 const ignore = (error: unknown) => {

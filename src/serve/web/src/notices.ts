@@ -1,6 +1,6 @@
 // Telling the person: what happened, what went wrong, that something is on the way.
 
-import { find } from "./dom.ts";
+import { find, unveil } from "./dom.ts";
 
 const NOTE_MS = 4000;
 let noteTimer: ReturnType<typeof setTimeout>;
@@ -26,6 +26,7 @@ export function message(title: string | null, text = "", retry?: () => void) {
   const box = find("#message");
   box.hidden = title === null;
   if (title === null) return;
+  unveil();
   find("strong", box).textContent = title;
   find("p", box).textContent = text;
   const button = find<HTMLButtonElement>("button", box);

@@ -19,7 +19,12 @@ interface Values {
 export const NO_OVERLAYS: Values = { wind: null, lines: null };
 
 export class Overlays {
-  constructor(private readonly map: MapLibre) {
+  constructor(private readonly map: MapLibre) {}
+
+  /** The layers, when something is to be drawn in them: the first field must not wait for them. */
+  private addLayers() {
+    const { map } = this;
+    if (map.getSource("isolines")) return;
     map.addSource("isolines", { type: "geojson", data: empty, tolerance: 0.5 });
     map.addSource("barbs", { type: "geojson", data: empty });
     map.addLayer({
@@ -60,14 +65,14 @@ export class Overlays {
   }
 
   /** The values of a frame for what the map shows now. */
-  async values({ forecast, level, step, ...frame }: Frame): Promise<Values> {
+  async values({ forecast, level, step, over, ...frame }: Frame): Promise<Values> {
     const wind = frame.wind ? windOf(forecast, level) : "";
     const isolines = frame.lines ? isolinesOf(forecast, level) : "";
     const bounds = this.map.getBounds();
     const z = Math.max(0, Math.floor(this.map.getZoom() + 0.3));
     const where = area(z, bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth());
     const at = ({ name }: api.Variable, level: string, stride: number) =>
-      read(api.tiles(forecast.id, name, level, forecast.leads[step]!.lead), where, stride);
+      read(api.tiles(forecast.id, name, level, forecast.leads[step]!.lead, over), where, stride);
     const barbLevel = typeof wind === "string" ? "" : windLevel(wind, level);
     const [u, v, line] = await Promise.all([
       typeof wind === "string" ? null : at(wind.u, barbLevel, STRIDE),
@@ -80,10 +85,11 @@ export class Overlays {
     };
   }
 
-  show(values: Values) {
-    if (values.wind) this.addPictures();
-    this.setData("barbs", values.wind ? barbs(...values.wind) : empty);
-    this.setData("isolines", values.lines ? lines(values.lines.window, values.lines.isolines) : empty);
+  show({ wind, lines: found }: Values) {
+    if (wind || found) this.addLayers();
+    if (wind) this.addPictures();
+    this.setData("barbs", wind ? barbs(...wind) : empty);
+    this.setData("isolines", found ? lines(found.window, found.isolines) : empty);
   }
 
   clear() {

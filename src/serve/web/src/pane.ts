@@ -8,20 +8,21 @@ import type { Forecast, Legend } from "./api.ts";
 import * as api from "./api.ts";
 import { Outlining, recolor, style } from "./basemap.ts";
 import { type Difference, differenceTiles } from "./difference.ts";
-import { address, area, valueAt } from "./floats.ts";
+import { valueAt } from "./floats.ts";
+import { wrap } from "./format.ts";
 import type { Place } from "./mercator.ts";
 import { NO_OVERLAYS, Overlays } from "./overlays.ts";
+import { type Camera, deepest, FORM, fetchAhead, MAX_ZOOM, SIZE, seen } from "./pictures.ts";
 import type { Theme } from "./theme.ts";
 
 setWorkerUrl(WORKER);
 
-const MAX_ZOOM = 9;
-/** The map's zoom 0 is a world of 512 pixels; that of tiles of 256 is one less. */
-const TILE_ZOOM_AHEAD = 1;
 /** Around a marked place, to be seen with it. */
 const PIN = 24;
 /** A field that is not there by then is shown as far as it is. */
 const PATIENCE_MS = 12_000;
+/** From the first field to the first lines over it. */
+const LINES_MS = 200;
 
 /** What a map is to show. */
 export interface Frame {
@@ -29,24 +30,27 @@ export interface Frame {
   variable: string;
   level: string;
   step: number;
+  /** Of an ensemble, whose field it is; and whose barbs and lines are over it. */
+  member: string;
+  over: string;
   /** Instead of the field itself. */
   difference: Difference | null;
   wind: boolean;
   lines: boolean;
 }
 
-const base = ({ forecast, variable, level, step }: Frame) =>
-  api.tiles(forecast.id, variable, level, forecast.leads[step]!.lead);
+const tiles = ({ forecast, variable, level, step, member }: Frame) =>
+  api.tiles(forecast.id, variable, level, forecast.leads[step]!.lead, member);
 
 const key = (frame: Frame) =>
-  [base(frame), frame.difference?.older, frame.difference?.reach, frame.wind, frame.lines].join(" ");
+  [tiles(frame), frame.difference?.older, frame.difference?.reach, frame.wind, frame.lines].join(" ");
 
 export class Pane {
   readonly map: MapLibre;
   private readonly outlining: Outlining;
   /** There when the map takes layers. */
   private readonly overlays: Promise<Overlays>;
-  /** When the first field is seen, or there is none. */
+  /** When the first field is drawn, or there is none. */
   private readonly first: Promise<void>;
   private drawn: () => void = () => {};
   private frame: Frame | null = null;
@@ -60,7 +64,7 @@ export class Pane {
   private moved = 0;
   onfailure: (error: unknown) => void = () => {};
 
-  constructor(container: HTMLElement, theme: Theme, view: { zoom: number; lat: number; lon: number }) {
+  constructor(container: HTMLElement, theme: Theme, view: Camera) {
     this.map = new MapLibre({
       container,
       style: style(theme),
@@ -77,6 +81,8 @@ export class Pane {
       refreshExpiredTiles: false,
       canvasContextAttributes: { antialias: false, powerPreference: "high-performance" },
     });
+    // a sky is drawn even where none can be seen: a program to compile before the first picture, and one more layer in each
+    this.map.painter.drawFunctions.sky = () => {};
     this.map.touchZoomRotate.disableRotation();
     this.map.getCanvas().tabIndex = -1;
     this.outlining = new Outlining(this.map, (error) => this.onfailure(error));
@@ -91,6 +97,11 @@ export class Pane {
       // tiles that are not wanted any more are given up, which is no failure
       if (!api.aborted(error)) this.onfailure(error);
     });
+  }
+
+  get camera(): Camera {
+    const { lat, lng } = this.map.getCenter();
+    return { zoom: this.map.getZoom(), lat, lon: wrap(lng) };
   }
 
   /** Shows a frame when all of it is there; resolves then, or when another one has taken its place. */
@@ -124,23 +135,17 @@ export class Pane {
     if (!current()) return;
     field();
     overlays.show(values);
+    if (!this.frame) this.map.once("idle", () => setTimeout(this.drawn, LINES_MS));
     this.frame = frame;
-    this.drawn();
   }
 
   /** Fetches what a frame will need, when there is time. */
   async prefetch(frame: Frame) {
     const jobs: Promise<unknown>[] = [(await this.overlays).values(frame)];
     if (!frame.difference) {
-      const bounds = this.map.getBounds();
-      const z = Math.min(deepest(frame.forecast.grid), Math.max(0, Math.round(this.map.getZoom() + TILE_ZOOM_AHEAD)));
-      const { x0, x1, y0, y1 } = area(z, bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth());
-      for (let y = y0; y <= y1; y++) {
-        for (let x = x0; x <= x1; x++) {
-          // the browser keeps it: a published step never changes
-          jobs.push(fetch(address(base(frame), z, x, y).replace(/f32$/, "png"), { priority: "low" }));
-        }
-      }
+      const { clientWidth, clientHeight } = this.map.getContainer();
+      const area = seen(this.camera, clientWidth, clientHeight, frame.forecast.grid);
+      jobs.push(fetchAhead(tiles(frame), area, "low"));
     }
     await Promise.allSettled(jobs);
   }
@@ -165,7 +170,7 @@ export class Pane {
   // --- the field: two layers, one seen, one that is being made ---
 
   private async prepareField(frame: Frame, current: () => boolean): Promise<() => void> {
-    const wanted = frame.difference ? differenceTiles(frame.difference) : `${base(frame)}/{z}/{x}/{y}.png`;
+    const wanted = frame.difference ? differenceTiles(frame.difference) : tiles(frame).replace("{form}", FORM);
     if (wanted === this.slotKey) return () => {};
     const { map } = this;
     const [next, old] = [`field-${1 - this.slot}`, `field-${this.slot}`];
@@ -175,8 +180,7 @@ export class Pane {
     map.addSource(next, {
       type: "raster",
       tiles: [new URL(wanted, location.href).href.replaceAll("%7B", "{").replaceAll("%7D", "}")],
-      // a difference takes two float tiles: a quarter as many will do
-      tileSize: frame.difference ? 512 : 256,
+      tileSize: SIZE,
       maxzoom: deepest(grid),
       ...(grid.global_in_longitude || west > east
         ? {}
@@ -240,7 +244,7 @@ export class Pane {
     if (!frame) return null;
     const z = Math.min(deepest(frame.forecast.grid), Math.max(0, Math.round(this.map.getZoom())));
     const [own, older] = await Promise.all([
-      valueAt(base(frame), z, place),
+      valueAt(tiles(frame), z, place),
       frame.difference ? valueAt(frame.difference.older, z, place) : 0,
     ]);
     const { scale, offset } = legend.display;
@@ -288,13 +292,6 @@ export class Pane {
     this.serial++;
     this.map.remove();
   }
-}
-
-/** The zoom from which on tiles show nothing new: three doublings beyond the grid's own spacing. */
-export function deepest({ bounds: [west, , east], columns }: Forecast["grid"]): number {
-  const spacing = ((((east - west) % 360) + 360) % 360 || 360) / columns;
-  const own = Math.log2(360 / spacing / 256);
-  return Math.max(2, Math.min(MAX_ZOOM + TILE_ZOOM_AHEAD, Math.ceil(own) + 3));
 }
 
 /** Where a map opens on an area. */

@@ -5,6 +5,7 @@ import type { App } from "./app.ts";
 import { choose, fill, find } from "./dom.ts";
 import * as format from "./format.ts";
 import { isolinesOf } from "./isolines.ts";
+import * as members from "./members.ts";
 import { LATEST } from "./runlist.ts";
 import { isEarth, modelTitle, runTime, variableOf } from "./titles.ts";
 import { windOf } from "./wind.ts";
@@ -49,6 +50,7 @@ function drawChoices(app: App) {
   find("#level-set").hidden = levels.length === 1 && levels[0] === "surface";
   const items = levels.map((level) => ({ value: level, text: format.level(level), title: format.level(level) }));
   choose(find("#levels"), "Level", items, choice.level, (level) => app.pickField({ level }));
+  drawMembers(app);
   const [wind, lines] = [windOf(forecast, choice.level), isolinesOf(forecast, choice.level)];
   toggle("#wind", app.overlays.wind, typeof wind === "string" ? wind : "");
   toggle("#lines", app.overlays.lines, typeof lines === "string" ? lines : "");
@@ -57,6 +59,15 @@ function drawChoices(app: App) {
   toggle("#difference", choice.difference, alone);
   toggle("#coasts", app.coasts, isEarth(forecast) ? "" : "This planet has no land");
   find("#split").setAttribute("aria-pressed", String(app.views.length > 1));
+}
+
+function drawMembers({ view: { forecast, choice } }: App) {
+  const variable = forecast && variableOf(forecast, choice.variable);
+  if (!variable) return;
+  const all = members.choices(forecast, variable, choice.level);
+  find("#member-field").hidden = all.length < 2;
+  const items = all.map((value) => ({ value, text: members.title(value, variable), title: "" }));
+  fill(find<HTMLSelectElement>("#member"), items, choice.member);
 }
 
 /** A box to check, or why it cannot be. */

@@ -2,6 +2,7 @@
 
 import type { Zone } from "./format.ts";
 import type { Place } from "./mercator.ts";
+import type { Camera } from "./pictures.ts";
 
 /** What one map shows. */
 export interface PaneChoice {
@@ -9,6 +10,8 @@ export interface PaneChoice {
   forecast: string;
   variable: string;
   level: string;
+  /** Of an ensemble: a member's number, or what is made of all members. Empty: the control. */
+  member: string;
   /** Minus the run before, at the same time. */
   difference: boolean;
 }
@@ -17,7 +20,7 @@ export interface Choice {
   panes: Partial<PaneChoice>[];
   /** When what is shown is valid, ISO 8601. */
   time: string | null;
-  view: { zoom: number; lat: number; lon: number } | null;
+  view: Camera | null;
   place: Place | null;
   wind: boolean;
   lines: boolean;
@@ -36,7 +39,7 @@ export function read(fragment: string): Choice {
   };
   const pane = (prefix: string) => {
     const found: Partial<PaneChoice> = {};
-    for (const name of ["forecast", "variable", "level"] as const) {
+    for (const name of ["forecast", "variable", "level", "member"] as const) {
       const text = parameters.get(prefix + name);
       if (text) found[name] = text;
     }
@@ -63,7 +66,7 @@ export function write(choice: Choice): string {
   const parameters = new URLSearchParams();
   choice.panes.forEach((pane, i) => {
     const prefix = i === 0 ? "" : SECOND;
-    for (const name of ["forecast", "variable", "level"] as const) {
+    for (const name of ["forecast", "variable", "level", "member"] as const) {
       const text = pane[name];
       if (text) parameters.set(prefix + name, text);
     }

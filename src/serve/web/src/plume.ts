@@ -18,6 +18,8 @@ export interface Curves {
   middle: (number | null)[];
   /** Of an ensemble, one curve for each of [`QUANTILES`]; none where there are no members. */
   quantiles: (number | null)[][];
+  /** Of an ensemble, the member that was chosen. */
+  own: (number | null)[] | null;
 }
 
 /** Curves at the given lead times (seconds), in shown units; null where nothing is published or known. */
@@ -25,14 +27,13 @@ export function curves(seconds: number[], values: SeriesValue[], show: (value: n
   const at = new Map(values.map((value) => [value.seconds, value]));
   const found = seconds.map((second) => at.get(second));
   const single = (value: number | null | undefined) => (value === null || value === undefined ? null : show(value));
-  if (!values.some(({ members }) => members && members.length > 1)) {
-    return { middle: found.map((value) => single(value?.value)), quantiles: [] };
-  }
+  const own = found.map((value) => single(value?.value));
+  if (!values.some(({ members }) => members && members.length > 1)) return { middle: own, quantiles: [], own: null };
   const sorted = found.map((value) => {
     const there = (value?.members ?? []).filter((member) => member !== null);
     return there.map(show).sort((a, b) => a - b);
   });
   const curve = (part: number) => sorted.map((members) => (members.length > 0 ? quantile(members, part) : null));
   const quantiles = QUANTILES.map(curve);
-  return { middle: quantiles[2]!, quantiles };
+  return { middle: quantiles[2]!, quantiles, own };
 }

@@ -6,23 +6,28 @@ import { differenceLegend, reach } from "./difference.ts";
 import { find } from "./dom.ts";
 import * as format from "./format.ts";
 import { LegendBar } from "./legend.ts";
+import * as members from "./members.ts";
 import type { Place } from "./mercator.ts";
+import { settled } from "./opening.ts";
 import { type Frame, Pane } from "./pane.ts";
 import type { PaneChoice } from "./permalink.ts";
+import type { Camera } from "./pictures.ts";
 import type { Theme } from "./theme.ts";
 import { stepAt } from "./timeline.ts";
 import { fieldTitle, runTime, variableOf } from "./titles.ts";
 
-/** What a run is shown with first: temperature, where it has that. */
-const usual = ({ variables }: Forecast) =>
-  variables.find(({ standard_name }) => standard_name === "air_temperature") ?? variables[0]!;
+/** What is drawn over the field. */
+interface Over {
+  wind: boolean;
+  lines: boolean;
+}
 
 export class View {
   readonly pane: Pane;
   forecast: Forecast | null = null;
   /** The run before, where the difference to it is shown. */
   older: Forecast | null = null;
-  choice: PaneChoice = { forecast: "", variable: "", level: "", difference: false };
+  choice: PaneChoice = { forecast: "", variable: "", level: "", member: members.CONTROL, difference: false };
   private readonly bar: LegendBar;
   private legend: Legend | null = null;
   private serial = 0;
@@ -30,29 +35,20 @@ export class View {
   constructor(
     readonly root: HTMLElement,
     theme: Theme,
-    view: { zoom: number; lat: number; lon: number },
+    view: Camera,
   ) {
     this.pane = new Pane(find(".map", root), theme, view);
     this.bar = new LegendBar(find(".caption", root));
   }
 
-  /** The nearest thing to a choice that this run has: its variable and level, or the first ones. */
   settle(wanted: Partial<PaneChoice>) {
     const { forecast } = this;
     if (!forecast) return;
-    const known = (name: string | undefined) => (name ? variableOf(forecast, name) : undefined);
-    const variable = known(wanted.variable) ?? known(this.choice.variable) ?? usual(forecast);
-    const level = [wanted.level, this.choice.level, "500hPa"].find((one) => one && variable.levels.includes(one));
-    this.choice = {
-      forecast: wanted.forecast ?? this.choice.forecast,
-      variable: variable.name,
-      level: level ?? variable.levels[0]!,
-      difference: wanted.difference ?? this.choice.difference,
-    };
+    this.choice = settled(forecast, wanted, this.choice);
   }
 
   /** Shows the chosen field at a time, with what it is. */
-  async show(time: string | null, overlays: { wind: boolean; lines: boolean }): Promise<void> {
+  async show(time: string | null, overlays: Over): Promise<void> {
     const mine = ++this.serial;
     const { forecast, choice } = this;
     if (!forecast || time === null) return;
@@ -70,7 +66,7 @@ export class View {
       this.hideLegend();
       return this.pane.clear();
     }
-    const asked = api.legend(forecast.id, choice.variable, choice.level);
+    const asked = api.legend(forecast.id, choice.variable, choice.level, choice.member);
     let difference: Frame["difference"] = null;
     if (choice.difference && this.older) {
       const before = stepAt(this.older.leads, time);
@@ -81,13 +77,12 @@ export class View {
         return this.pane.clear();
       }
       const at = (run: Forecast, step: number) =>
-        api.tiles(run.id, choice.variable, choice.level, run.leads[step]!.lead);
+        api.tiles(run.id, choice.variable, choice.level, run.leads[step]!.lead, choice.member);
       difference = { newer: at(forecast, step), older: at(this.older, before), reach: reach(await asked) };
       if (mine !== this.serial) return;
     }
     this.say("");
-    const frame = { forecast, variable: choice.variable, level: choice.level, step, difference, ...overlays };
-    const [plain] = await Promise.all([asked, this.pane.show(frame)]);
+    const [plain] = await Promise.all([asked, this.pane.show(this.frame(forecast, step, difference, overlays))]);
     if (mine !== this.serial) return;
     // what is said of a field belongs to the field that is seen
     const legend = difference ? differenceLegend(plain) : plain;
@@ -99,17 +94,16 @@ export class View {
   }
 
   /** The frame at a step, to be fetched ahead. */
-  prefetch(step: number, overlays: { wind: boolean; lines: boolean }): Promise<void> {
+  prefetch(step: number, overlays: Over): Promise<void> {
     const { forecast, choice } = this;
     if (!forecast?.leads[step]?.published || choice.difference) return Promise.resolve();
-    return this.pane.prefetch({
-      forecast,
-      variable: choice.variable,
-      level: choice.level,
-      step,
-      difference: null,
-      ...overlays,
-    });
+    return this.pane.prefetch(this.frame(forecast, step, null, overlays));
+  }
+
+  private frame(forecast: Forecast, step: number, difference: Frame["difference"], overlays: Over): Frame {
+    const { variable, level, member } = this.choice;
+    const over = members.over(member, variableOf(forecast, variable)!);
+    return { forecast, variable, level, step, member, over, difference, ...overlays };
   }
 
   private hideLegend() {
@@ -124,18 +118,21 @@ export class View {
   }
 
   get title(): string {
-    const variable = this.forecast && variableOf(this.forecast, this.choice.variable);
-    return variable ? fieldTitle(variable, this.choice.level) : "";
+    const { forecast, choice } = this;
+    const variable = forecast && variableOf(forecast, choice.variable);
+    return variable ? fieldTitle(variable, choice.level) : "";
   }
 
   private describe(step: number | null) {
     const { forecast, older, choice } = this;
-    if (!forecast) return;
+    const variable = forecast && variableOf(forecast, choice.variable);
+    if (!variable) return;
+    const whose = (forecast.members ?? 0) > 1 ? `${members.title(choice.member, variable)} · ` : "";
     const lead = step === null ? "" : ` ${format.lead(forecast.leads[step]!.lead)}`;
     const minus = choice.difference && older ? ` minus ${runTime(older)}` : "";
     find(".caption .title", this.root).textContent = this.title;
-    find(".caption .run", this.root).textContent = `${runTime(forecast)}${minus}${lead}`;
-    this.root.setAttribute("aria-label", `${this.title}, run ${runTime(forecast)}${lead}`);
+    find(".caption .run", this.root).textContent = `${whose}${runTime(forecast)}${minus}${lead}`;
+    this.root.setAttribute("aria-label", `${this.title}, ${whose}run ${runTime(forecast)}${lead}`);
   }
 
   /** Shows the value at a place in the legend; none for no place. */

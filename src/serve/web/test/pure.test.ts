@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { closed, unbroken } from "../src/antimeridian.ts";
+import type { Forecast } from "../src/api.ts";
+import * as api from "../src/api.ts";
 import { contours, multiples, roundStep } from "../src/contours.ts";
+import { address } from "../src/floats.ts";
 import * as format from "../src/format.ts";
+import * as members from "../src/members.ts";
 import { project, unproject } from "../src/mercator.ts";
 import * as permalink from "../src/permalink.ts";
 import { curves, quantile } from "../src/plume.ts";
@@ -12,7 +16,7 @@ import { barbName, feathers, speedAndDirection } from "../src/wind.ts";
 test("a link brings back all that it was made from", () => {
   const choice: permalink.Choice = {
     panes: [
-      { forecast: "m~2001-01-01T0000Z~ab", variable: "t", level: "500hPa", difference: true },
+      { forecast: "m~2001-01-01T0000Z~ab", variable: "t", level: "500hPa", member: "mean", difference: true },
       { forecast: "m~latest", variable: "u", level: "250hPa" },
     ],
     time: "2001-01-02T06:00Z",
@@ -123,8 +127,40 @@ test("a plume is the spread of its members", () => {
     plume.quantiles.map((curve) => curve[0]),
     [14, 20, 30, 40, 46],
   );
+  assert.deepEqual(plume.own, [30, null]);
   const single = curves([0, 6], [{ seconds: 6, value: 7 }], (value) => value);
-  assert.deepEqual(single, { middle: [null, 7], quantiles: [] });
+  assert.deepEqual(single, { middle: [null, 7], quantiles: [], own: null });
+});
+
+test("of an ensemble one chooses the control, statistics and members", () => {
+  const variable = { name: "t", standard_name: "", long_name: "", units: "K", levels: ["850hPa", "500hPa"] };
+  const statistics = ["mean", "spread", "q10", "850hPa_above_280", "above_250"];
+  const choices = (count: number, level: string, of = {}) =>
+    members.choices({ members: count } as Forecast, { ...variable, ...of }, level);
+  assert.deepEqual(choices(3, "850hPa", { statistics }), ["", ...statistics, "1", "2"]);
+  assert.deepEqual(choices(3, "500hPa", { statistics }), ["", "mean", "spread", "q10", "above_250", "1", "2"]);
+  assert.deepEqual(choices(3, "500hPa"), ["", "1", "2"]);
+  assert.deepEqual(choices(0, "500hPa", { statistics }), [""]);
+  const names = ["", "2", "mean", "q50", "q2.5", "850hPa_above_280"].map((name) => members.title(name, variable));
+  assert.deepEqual(names, ["Control", "Member 2", "Mean", "Median", "2.5 % quantile", "Probability above 280 K"]);
+  assert.equal(members.over("spread", { ...variable, statistics }), "mean");
+  assert.equal(members.over("2", variable), "2");
+  assert.equal(members.over("spread", variable), "");
+});
+
+test("tiles of a member have addresses of their own", () => {
+  const tiles = api.tiles("m~latest", "t", "500hPa", "6h", "mean");
+  assert.equal(address(tiles, 1, 2, 0), "/tiles/m~latest/t/500hPa/6h/1/0/0.f32?member=mean");
+  assert.equal(
+    address(api.tiles("m", "t", "500hPa", "6h", ""), 1, -1, 0, "@2x.png"),
+    "/tiles/m/t/500hPa/6h/1/1/0@2x.png",
+  );
+});
+
+test("zones are named by how far they are ahead of UTC", () => {
+  const ahead = (minutes: number) => ({ getTimezoneOffset: () => -minutes }) as Date;
+  const names = [0, 60, -210, 345].map((minutes) => format.zoneName(ahead(minutes), "local"));
+  assert.deepEqual(names, ["UTC", "UTC+1", "UTC−3:30", "UTC+5:45"]);
 });
 
 test("places and times read as forecasters write them", () => {
