@@ -33,10 +33,8 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/forecast/ledger
 
 /// For a connection to become free, or a lock.
 const PATIENCE: Duration = Duration::from_secs(10);
-
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                               PRAGMA cache_size = -512; \
-                               PRAGMA foreign_keys = ON;";
+                               PRAGMA cache_size = -512; PRAGMA foreign_keys = ON;";
 /// A machine that stops in the middle of a transaction, or is cut off there, must not keep the others from its rows: the
 /// database ends the transaction. Whoever waits for a row waits as long as [`PATIENCE`].
 const POSTGRES_SETTINGS: &str = "SET idle_in_transaction_session_timeout = '3s'; SET statement_timeout = '10s'";
