@@ -21,7 +21,11 @@ export TMPDIR="$scratch"
 LD_LIBRARY_PATH=$(tr ';' '\n' <<<"$CMAKE_PREFIX_PATH" | sed 's|$|/lib64|' | paste -sd:)
 export LD_LIBRARY_PATH
 # what a damaged header asks for is refused, as a process that reads for another has it; C libraries keep what they failed to free
-export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=2048:detect_leaks=0:detect_odr_violation=0
+ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=2048:detect_leaks=0:detect_odr_violation=0
+# where memory was allocated costs more than what is looked for
+export ASAN_OPTIONS=$ASAN_OPTIONS:malloc_context_size=0:detect_stack_use_after_return=0:quarantine_size_mb=64
+# files this small are not worth a second thread
+export RAYON_NUM_THREADS=1
 
 status=0
 for target in "${targets[@]}"; do

@@ -33,6 +33,7 @@ impl Header {
             name if name.is_empty() => unknown(message),
             name => name,
         };
+        check_step(message)?;
         let valid_time = time(message, "validityDate", "validityTime")?;
         Ok(Self {
             number,
@@ -49,6 +50,33 @@ impl Header {
             name,
         })
     }
+}
+
+/// No forecast reaches farther, in years. ecCodes counts to the valid time minute by minute.
+const MOST_YEARS: f64 = 300.0;
+
+fn check_step(message: &GribMessage) -> Result<(), String> {
+    const HOUR: f64 = 3600.0;
+    const DAY: f64 = 24.0 * HOUR;
+    const YEAR: f64 = 365.25 * DAY;
+    let Some(steps) = number::<f64>(message, "endStep") else { return Ok(()) };
+    // code table 4.4
+    let seconds = match number::<i64>(message, "stepUnits") {
+        Some(0) => 60.0,
+        Some(2) => DAY,
+        Some(3) => YEAR / 12.0,
+        Some(4) => YEAR,
+        Some(5) => 10.0 * YEAR,
+        Some(6) => 30.0 * YEAR,
+        Some(7) => 100.0 * YEAR,
+        Some(10) => 3.0 * HOUR,
+        Some(11) => 6.0 * HOUR,
+        Some(12) => 12.0 * HOUR,
+        Some(13) => 1.0,
+        _ => HOUR,
+    };
+    let years = steps * seconds / YEAR;
+    if years.abs() <= MOST_YEARS { Ok(()) } else { Err(format!("a forecast step of {years:.0} years")) }
 }
 
 /// ecCodes' word for what it does not know is "unknown", or "~" of units.
