@@ -160,7 +160,8 @@ impl Ledger {
              WHERE ({}) AND state IN ('queued', 'running', 'publishing', 'done')",
             wanted.join(" OR ")
         );
-        let mut query = sqlx::query(self.sql(&text));
+        // another text for each number: not one to keep
+        let mut query = sqlx::query(self.sql(&text)).persistent(false);
         for subject in &subjects {
             query = match subject {
                 Subject::Run(key) => query.bind(key),
