@@ -81,15 +81,7 @@ impl Ledger {
             (Applicant { run: run.clone(), limits, entering, answer }, answered)
         };
         let (together, answered) = applicant(Some(entering));
-        let ledger = self.clone();
-        self.applicants.join(together, move |applicants| {
-            let ledger = ledger.clone();
-            async move {
-                if let Err(error) = ledger.admit_all(applicants).await {
-                    tracing::debug!(%error, "each applies for itself");
-                }
-            }
-        });
+        self.applicants.join(self, together, |ledger, applicants| async move { ledger.admit_all(applicants).await });
         if let Ok(admitted) = answered.await {
             return admitted;
         }

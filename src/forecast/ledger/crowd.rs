@@ -43,8 +43,11 @@ struct Coming<T> {
 }
 
 impl<T: Send + 'static> Crowd<T> {
-    /// `serve` gets so many at a time.
-    pub fn join<F: Future<Output = ()> + Send + 'static>(&self, one: T, serve: impl Fn(Vec<T>) -> F + Send + 'static) {
+    /// `serve` gets so many at a time. Those whom it gives no answer, since it failed, must ask for themselves.
+    pub fn join<F>(&self, ledger: &Ledger, one: T, serve: impl Fn(Ledger, Vec<T>) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<(), LedgerError>> + Send + 'static,
+    {
         let first = self.coming(|coming| {
             coming.waiting.push(one);
             !std::mem::replace(&mut coming.served, true)
@@ -52,7 +55,7 @@ impl<T: Send + 'static> Crowd<T> {
         if !first {
             return;
         }
-        let crowd = self.clone();
+        let (crowd, ledger) = (self.clone(), ledger.clone());
         tokio::spawn(async move {
             loop {
                 // let those come who come at the same moment
@@ -66,7 +69,9 @@ impl<T: Send + 'static> Crowd<T> {
                     return;
                 }
                 // by itself: what goes wrong there must not keep the next ones waiting
-                let _ = tokio::spawn(serve(together)).await;
+                if let Ok(Err(error)) = tokio::spawn(serve(ledger.clone(), together)).await {
+                    tracing::debug!(%error, "each asks for itself");
+                }
             }
         });
     }
@@ -109,15 +114,7 @@ impl Ledger {
             (Question { subject: subject.clone(), client: client.to_owned(), answer }, answered)
         };
         let (together, answered) = question();
-        let ledger = self.clone();
-        self.questions.join(together, move |questions| {
-            let ledger = ledger.clone();
-            async move {
-                if let Err(error) = ledger.answer(questions).await {
-                    tracing::debug!(%error, "each asks for itself");
-                }
-            }
-        });
+        self.questions.join(self, together, |ledger, questions| async move { ledger.answer(questions).await });
         if let Ok(outlook) = answered.await {
             return Ok(outlook);
         }
