@@ -161,7 +161,7 @@ impl Desk {
         let arrivals = self.arrivals.get(&asked.model).ok_or_else(|| RequestError::NoInputs(asked.model.clone()))?;
         let reference_time = match asked.reference_time {
             Some(time) => time,
-            None => arrivals.latest().await?,
+            None => Box::pin(arrivals.latest()).await?,
         };
         let limits = self.limits.admission;
         let name = format!("{:?}", Asked { client: String::new(), request_id: None, ..asked.clone() });
@@ -173,7 +173,8 @@ impl Desk {
             init.extend(files.collect::<Vec<_>>());
         }
         let ways = (arrivals.regrid.as_slice(), arrivals.trust_units.as_slice());
-        let fingerprint = fingerprint(reference_time, (&init, &boundary), ways).await?;
+        // boxed, as what else a refusal does not come to: a crowd of them holds little
+        let fingerprint = Box::pin(fingerprint(reference_time, (&init, &boundary), ways)).await?;
         let options = RunOptions {
             lead_time: asked.lead_time,
             ensemble,
@@ -204,7 +205,7 @@ impl Desk {
             request_id: asked.request_id.clone(),
             start_within: asked.start_within,
         };
-        Ok(self.ledger.take(&run, limits, entering).await?)
+        Ok(Box::pin(self.ledger.take(&run, limits, entering)).await?)
     }
 
     fn package(&self, asked: &Asked) -> Result<&Arc<ModelPackage>, RequestError> {

@@ -129,9 +129,9 @@ impl State {
 
     /// Takes a request; and whether the run was there before.
     pub async fn request(&self, asked: &Asked) -> Result<(Known, bool), Error> {
-        let (record, joined) = self.desk()?.request(asked).await?;
+        let (record, joined) = Box::pin(self.desk()?.request(asked)).await?;
         tracing::info!(run = %record.path, client = %asked.client, joined, "asked for");
-        Ok((self.with(record).await?, joined))
+        Ok((Box::pin(self.with(record)).await?, joined))
     }
 
     /// Ends a run that was asked for here; what it has published stays.
