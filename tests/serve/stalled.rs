@@ -131,8 +131,7 @@ async fn bodies_that_nobody_reads_cost_little_and_end() {
         assert!(each <= MAX_BYTES, "{each}");
         assert!(others < Duration::from_secs(5), "{others:?}");
         for stream in &streams {
-            stream.readable().await.unwrap();
-            assert!(is_closed(stream).await, "a reader that was cut off has its connection");
+            until("a reader that was cut off loses its connection", async || is_closed(stream).await).await;
         }
     }
 }
