@@ -68,8 +68,9 @@ fn bilinear_is_cdo_s_to_float32_rounding() {
     let description = work.path().join("box.txt");
     std::fs::write(&description, box_).unwrap();
     let targets = [(global(), "r100x61".to_owned()), (regional(), description.display().to_string())];
-    for ((input, name), target) in targets {
-        let output = work.path().join("cdo.nc");
+    for (number, ((input, name), target)) in targets.into_iter().enumerate() {
+        // a file of its own each time: HDF5 locks those that are open, and a process that begins meanwhile keeps the lock
+        let output = work.path().join(format!("cdo{number}.nc"));
         cdo(&format!("remapbil,{target}"), &input, name, &output);
         let ((values, from), (expected, to)) = (read(&input, name), read(&output, name));
         let found = Regridder::new(&from, &to, Method::Bilinear).unwrap().apply(&values).unwrap();
@@ -113,7 +114,7 @@ fn conservative_is_cdo_s_and_conserves() {
     }
     let (work, (input, name)) = (tempfile::tempdir().unwrap(), global());
     for target in ["r90x45", "r17x31", "r200x101"] {
-        let output = work.path().join("cdo.nc");
+        let output = work.path().join(format!("{target}.nc"));
         cdo(&format!("remapcon,{target}"), &input, name, &output);
         let ((values, from), (expected, to)) = (read(&input, name), read(&output, name));
         let found = Regridder::new(&from, &to, Method::Conservative).unwrap().apply(&values).unwrap();
