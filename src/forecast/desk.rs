@@ -163,9 +163,18 @@ impl Desk {
             Some(time) => time,
             None => Box::pin(arrivals.latest()).await?,
         };
-        let limits = self.limits.admission;
-        let name = format!("{:?}", Asked { client: String::new(), request_id: None, ..asked.clone() });
-        let entering = self.ledger.enter(&name, (&asked.model, reference_time), &asked.client, limits).await?;
+        let mut options = RunOptions {
+            lead_time: asked.lead_time,
+            ensemble,
+            statistics: self.statistics(package),
+            encoding: asked.encoding,
+            overwrite: false,
+            true_winds: asked.true_winds,
+            fingerprint: None,
+        };
+        // until the files are looked at, the run is called by all else that makes it
+        let (limits, name) = (self.limits.admission, identify(package, "", reference_time, &options).key());
+        let entering = self.ledger.enter(name.as_str(), (&asked.model, reference_time), &asked.client, limits).await?;
         // members of a lagged ensemble start from older analyses, too
         let (mut init, boundary) = arrivals.files(reference_time);
         for earlier in ensemble.earlier_times(reference_time) {
@@ -175,15 +184,7 @@ impl Desk {
         let ways = (arrivals.regrid.as_slice(), arrivals.trust_units.as_slice());
         // boxed, as what else a refusal does not come to: a crowd of them holds little
         let fingerprint = Box::pin(fingerprint(reference_time, (&init, &boundary), ways)).await?;
-        let options = RunOptions {
-            lead_time: asked.lead_time,
-            ensemble,
-            statistics: self.statistics(package),
-            encoding: asked.encoding,
-            overwrite: false,
-            true_winds: asked.true_winds,
-            fingerprint: Some(fingerprint.clone()),
-        };
+        options.fingerprint = Some(fingerprint.clone());
         let identity = identify(package, "", reference_time, &options);
         let run = NewRun {
             path: path_in_store(package, &identity),

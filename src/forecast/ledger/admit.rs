@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::{Any, Row, Transaction};
 use tokio::sync::oneshot;
 
-use super::crowd::Subject;
+use super::outlook::Subject;
 use super::{Change, Ledger, LedgerError, RunPhase, RunRecord, RunRequest, milliseconds, signed};
 use crate::atmos::ReferenceTime;
 use crate::store::ForecastPath;
@@ -38,7 +38,8 @@ pub struct Admission {
 
 impl Ledger {
     /// Lets a request for a run of this model from this analysis in, or says that there is no room: before anybody has looked
-    /// for its files, and without waiting until those before it are on the disk. The same `name` twice is one run.
+    /// for its files, and without waiting until those before it are on the disk. The same `name` twice is one
+    /// run.
     pub async fn enter(
         &self,
         name: &str,

@@ -13,6 +13,7 @@ mod admit;
 mod awaited;
 mod crowd;
 mod lease;
+mod outlook;
 mod query;
 mod record;
 mod retire;
@@ -72,7 +73,7 @@ pub struct Ledger {
     entering: admit::EnteringRuns,
     /// Requests before anything is written, and those that are to be written down: all that come at the same moment at once, on
     /// one connection.
-    questions: crowd::Crowd<crowd::Question>,
+    questions: crowd::Crowd<outlook::Question>,
     applicants: crowd::Crowd<admit::Applicant>,
 }
 

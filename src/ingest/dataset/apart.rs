@@ -153,7 +153,11 @@ impl Process {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(reason)) => reason,
             Err(RecvTimeoutError::Timeout) => {
-                format!("a damaged file (reading it did not end within {} s)", patience.as_secs())
+                let what = match self.patience {
+                    PATIENCE_AFAR => "a slow network or a damaged store; try again, or copy it here first",
+                    _ => "a damaged file",
+                };
+                format!("{what} (reading it did not end within {} s)", patience.as_secs())
             }
             Err(RecvTimeoutError::Disconnected) => {
                 // of one that has ended already, the status stays what it is
