@@ -38,8 +38,7 @@ pub struct Admission {
 
 impl Ledger {
     /// Lets a request for a run of this model from this analysis in, or says that there is no room: before anybody has looked
-    /// for its files, and without waiting until those before it are on the disk. The same `name` twice is one
-    /// run.
+    /// for its files, and without waiting until those before it are on the disk. The same `name` twice is one run.
     pub async fn enter(
         &self,
         name: &str,
