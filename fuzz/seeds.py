@@ -2,8 +2,7 @@
 
 fuzz/seeds.py FOLDER [REAL_DATA]"""
 
-import json
-import os
+import io
 import struct
 import sys
 import tempfile
@@ -212,9 +211,25 @@ for path in sorted(FIXTURES.rglob("*.pt")):
         seed("checkpoint", "-".join(path.relative_to(FIXTURES).parts[-3:]), path.read_bytes())
 for path in sorted(FIXTURES.rglob("artifact.zip")):
     seed("artifact", path.parent.name, path.read_bytes())
+
+
+def narrow(path):
+    """Parameters of GraphCast with a latent size of 1: what is read is the same, in a fifth of the bytes."""
+    parameters = dict(np.load(path))
+    latent = int(parameters["model_config:latent_size"])
+    parameters["model_config:latent_size"] = np.array(1)
+    for key, values in parameters.items():
+        # a product's rows are several latents side by side
+        divisor = lambda n: latent if n % latent == 0 else 1
+        if key.startswith("params:"):
+            parameters[key] = values[tuple(slice(n // divisor(n)) for n in values.shape)]
+    file = io.BytesIO()
+    np.savez(file, **parameters)
+    return file.getvalue()
+
+
 for path in sorted(FIXTURES.rglob("params.npz")):
-    if path.stat().st_size <= 100_000:
-        seed("npz", path.parent.name, path.read_bytes())
+    seed("npz", path.parent.name, narrow(path))
 for manifest in sorted(FIXTURES.rglob("model.toml")):
     seed("package", manifest.parent.name, packed(manifest.parent, 8_000))
 

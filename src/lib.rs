@@ -22,7 +22,7 @@
 //! | 1 | [`ingest`] | files → `Analysis`: reading, naming, units, axes |
 //! | 1 | [`regrid`] | fields from one grid to another |
 //! | 1 | [`store`] | forecasts in object storage: write a step, read a window, list runs |
-//! | 0 | [`device`] | devices and kernels: the only home of `cfg(cuda)` and `unsafe` |
+//! | 0 | [`device`] | devices, groups of them and what they exchange, kernels: the only home of `cfg(cuda)` and `unsafe` |
 //! | 0 | [`location`] | where data lie: a folder, or an object store by its URL |
 //! | 0 | [`atmos`] | the vocabulary: `Variable`, `Level`, `Grid`, `Field`, `Analysis`, times |
 //!

@@ -243,3 +243,85 @@ fn a_hostile_checkpoint_is_refused_and_runs_nothing() {
     refused(import, 3, &["checkpoint.pkl", "os.system", "made to harm"]);
     assert!(!touched.exists() && !output.exists());
 }
+
+/// Copies a folder of files.
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// Graphs whose files were mixed up or left out.
+#[test]
+fn a_graph_that_does_not_fit_is_refused() {
+    let network = Path::new(ROOT).join("tests/fixtures/neural-lam/networks/hi_lam_parallel_3_levels");
+    let flat = Path::new(ROOT).join("tests/fixtures/neural-lam/networks/graph_lam_propagation/graph");
+    let work = tempfile::tempdir().unwrap();
+    let attempt = |name: &str, change: &dyn Fn(&Path)| {
+        let folder = work.path().join(name);
+        copied(&network.join("graph"), &folder);
+        change(&folder);
+        let error = vejr::import::read_network(&network.join("checkpoint.ckpt"), &folder).unwrap_err();
+        println!("{name}: {error}");
+        error.to_string()
+    };
+    let swap = |folder: &Path, a: &str, b: &str| {
+        std::fs::copy(network.join("graph").join(b), folder.join(a)).unwrap();
+    };
+    let named = |error: String, words: &[&str]| {
+        words.iter().for_each(|word| assert!(error.contains(word), "{word:?} is not in: {error}"));
+    };
+    let missing = attempt("missing", &|folder| std::fs::remove_file(folder.join("m2m_features.pt")).unwrap());
+    named(missing, &["m2m_features.pt"]);
+    let features = attempt("features", &|folder| swap(folder, "g2m_edge_index.pt", "g2m_features.pt"));
+    named(features, &["g2m_edge_index.pt", "expected [2, edges]"]);
+    let places = attempt("places", &|folder| swap(folder, "mesh_features.pt", "m2m_edge_index.pt"));
+    named(places, &["mesh nodes have"]);
+    let ends = attempt("ends", &|folder| swap(folder, "m2g_edge_index.pt", "g2m_edge_index.pt"));
+    named(ends, &["m2g"]);
+    let levels = attempt("levels", &|folder| swap(folder, "mesh_up_edge_index.pt", "m2m_edge_index.pt"));
+    named(levels, &["mesh_up_edge_index.pt", "one of each per level"]);
+    let other = attempt("other", &|folder| {
+        std::fs::copy(flat.join("mesh_features.pt"), folder.join("mesh_features.pt")).unwrap();
+    });
+    named(other, &["mesh level"]);
+    let cut = attempt("cut", &|folder| {
+        let bytes = std::fs::read(folder.join("m2g_features.pt")).unwrap();
+        std::fs::write(folder.join("m2g_features.pt"), &bytes[..bytes.len() / 2]).unwrap();
+    });
+    named(cut, &["m2g_features.pt"]);
+}
+
+/// A manifest that asks for more than any network has: all of it is named, nothing is made.
+#[test]
+fn hyperparameters_out_of_range_are_named_at_once() {
+    let work = tempfile::tempdir().unwrap();
+    let package = Case::read(fixture()).import(work.path());
+    let path = package.join("model.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut manifest: toml::Table = text.parse().unwrap();
+    let arch = manifest["arch"].as_table_mut().unwrap();
+    let asked = [
+        ("hidden_dim", 99_999_999_i64),
+        ("hidden_dim_grid", 0),
+        ("hidden_layers", 1_000_000),
+        ("processor_layers", i64::MAX),
+        ("mesh_levels", 4_000_000_000),
+        ("num_past_forcing_steps", 5_000_000),
+        ("num_future_forcing_steps", 5_000_000),
+    ];
+    for (key, value) in asked {
+        arch.insert(key.to_owned(), value.into());
+    }
+    arch.insert("graph".to_owned(), toml::Table::from_iter([("levels".to_owned(), i64::MAX.into())]).into());
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    let keys: Vec<String> = asked.iter().map(|(key, _)| format!("[arch] {key}: found ")).collect();
+    let mut words: Vec<&str> = keys.iter().map(String::as_str).collect();
+    words.push("[arch] graph.levels: found ");
+    refused(vejr(&[&"models", &"show", &package]), 2, &words);
+    let arch = manifest["arch"].as_table_mut().unwrap();
+    arch.insert("hidden_dim".to_owned(), (-1).into());
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    refused(vejr(&[&"models", &"show", &package]), 2, &["[arch]"]);
+}

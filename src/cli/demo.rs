@@ -72,8 +72,14 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     say(format!("{title}: {lead_time} from {reference} on {}", device_name(&device)));
     let mut reporter = Reporter::new(false);
     let to = Destination { location: &location, members: None, fence: None };
-    let outcome =
-        forecast::run(&package, (&device, meter.as_ref()), initial, (to, &options), runtime.handle(), &mut reporter);
+    let outcome = forecast::run(
+        &package,
+        (&device.into(), meter.as_ref()),
+        initial,
+        (to, &options),
+        runtime.handle(),
+        &mut reporter,
+    );
     reporter.finish();
     say(forecast_command::summary_text(&outcome?, &location));
 

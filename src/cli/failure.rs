@@ -77,7 +77,7 @@ impl From<LocationError> for Failure {
 impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
         let fault = match error {
-            DeviceError::Unknown { .. } => Fault::Configuration,
+            DeviceError::Unknown { .. } | DeviceError::Shards { .. } => Fault::Configuration,
             DeviceError::Unavailable { .. } => Fault::Device,
         };
         Self::new(fault, error)

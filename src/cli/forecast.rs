@@ -8,7 +8,7 @@ use serde_json::json;
 use super::progress::Reporter;
 use super::{Failure, Fault, isolation, runtime, say};
 use crate::atmos::{LeadTime, ReferenceTime};
-use crate::device::{DeviceRequest, Energy, EnergyMeter, device_name};
+use crate::device::{DeviceGroup, Energy, EnergyMeter};
 use crate::dmi;
 use crate::forecast::{self, Destination, Ensemble, EnsembleKind, Regridding, RunOptions, RunSummary, Sources};
 use crate::ingest::Inventory;
@@ -68,9 +68,13 @@ pub struct Arguments {
     /// Publish the fraction of the members that are above a threshold, for instance t2m>273.15 or "t 500hPa>250"
     #[arg(long, value_name = "VAR>VALUE", num_args = 1..)]
     exceed: Vec<Exceedance>,
-    /// auto, cpu, cuda or cuda:N
+    /// auto, cpu, cuda, cuda:N, or with --shards several: cuda:0,1
     #[arg(long, default_value = "auto")]
     device: String,
+    /// Divide each state among so many devices, for a model whose state does not fit onto one; of the CPU, each is a share of its
+    /// cores
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    shards: usize,
     /// float32 (lossless), or packed: int16 at forecasters' precision
     #[arg(long, default_value = "float32")]
     encoding: Encoding,
@@ -95,10 +99,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let device = arguments.device.parse::<DeviceRequest>()?.open()?;
+    let devices = DeviceGroup::open(&arguments.device, arguments.shards)?;
     // before anything is computed
-    let meter = EnergyMeter::new(&device);
+    let meter = EnergyMeter::together(&devices);
     let package = ModelPackage::open(&arguments.model)?;
+    package.check_devices(&devices, package.grid().fixed().map(AsRef::as_ref))?;
     let lead_time = lead_time(&package, arguments.lead_time, arguments.steps)?;
     let Arguments { members, seed, perturbation, member_batch, .. } = arguments;
     let ensemble = Ensemble { members, seed, kind: perturbation, side_by_side: member_batch };
@@ -129,15 +134,15 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let regridding = Regridding::parse(&arguments.regrid, &package)?;
     let sources = Sources { init: &init, boundary: boundary.as_ref(), regridding };
-    let initial = forecast::read_inputs(&package, &sources, arguments.reference_time, lead_time, &device)?;
-    let initial = initial.for_ensemble(&package, &sources, &ensemble, &device)?;
+    let initial = forecast::read_inputs(&package, &sources, arguments.reference_time, lead_time, devices.states())?;
+    let initial = initial.for_ensemble(&package, &sources, &ensemble, devices.states())?;
     sources.regridding.notes().iter().for_each(|note| eprintln!("regridded: {note}"));
     if !arguments.json {
         let name = match members {
             1 => package.name().to_owned(),
             members => format!("{}, {members} members,", package.name()),
         };
-        eprintln!("{name} on {}: {lead_time} from {}, to {location}", device_name(&device), initial.reference_time);
+        eprintln!("{name} on {}: {lead_time} from {}, to {location}", devices.name(), initial.reference_time);
     }
     let mut reporter = Reporter::new(arguments.json);
     let options = RunOptions {
@@ -151,7 +156,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     let to = Destination { location: &location, members: None, fence: None };
     let summary =
-        forecast::run(&package, (&device, meter.as_ref()), initial, (to, &options), runtime.handle(), &mut reporter);
+        forecast::run(&package, (&devices, meter.as_ref()), initial, (to, &options), runtime.handle(), &mut reporter);
     reporter.finish();
     let summary = summary?;
     if !schemes.is_empty() {

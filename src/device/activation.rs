@@ -14,7 +14,7 @@ pub enum Activation {
 
 impl Activation {
     /// `x = activation(x + bias)`, row by row; `bias` is as long as a row.
-    pub(super) fn add_bias_and_apply(self, x: &mut [f32], bias: &[f32]) {
+    pub fn add_bias_and_apply(self, x: &mut [f32], bias: &[f32]) {
         match self {
             // not `max`, which would make a number of NaN
             Self::Relu => rows(x, bias, |v| if v < 0.0 { 0.0 } else { v }),
@@ -91,7 +91,7 @@ fn wide_gelu(x: &mut [f32], bias: &[f32]) {
 }
 
 /// `x = silu(x + bias)` row by row, `silu(x) = x / (1 + e^-x)`; no bias where it is empty.
-pub(super) fn wide_silu(x: &mut [f32], bias: &[f32]) {
+pub fn wide_silu(x: &mut [f32], bias: &[f32]) {
     #[inline(always)]
     fn all(x: &mut [f32], bias: &[f32]) {
         if bias.is_empty() {

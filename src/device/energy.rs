@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 
+use super::DeviceGroup;
 use super::select::gpu_uuid;
 
 /// Where Linux has RAPL.
@@ -38,6 +39,12 @@ impl EnergyMeter {
     /// The meter of one device; see [`EnergyMeter::each`].
     pub fn new(device: &Device) -> Option<Self> {
         Self::each(std::slice::from_ref(device)).pop().flatten()
+    }
+
+    /// One meter of devices that compute together.
+    pub fn together(devices: &DeviceGroup) -> Option<Self> {
+        let own = devices.iter().filter_map(gpu_counter).collect();
+        Self::of(rapl(Path::new(POWERCAP)), vec![own], IDLE).pop().flatten()
     }
 
     /// A meter for each device; they know what they share. Takes a moment, in which nothing should be computed: what is used

@@ -6,7 +6,7 @@ pub(super) const EPS: f32 = 1e-5;
 const LANES: usize = 16;
 
 /// `x = (x − mean) / √(variance + 1e-5) · weight + bias`, row by row (Ba et al. 2016, <https://arxiv.org/abs/1607.06450>).
-pub(super) fn layer_norm_rows(x: &mut [f32], weight: &[f32], bias: &[f32]) {
+pub fn layer_norm_rows(x: &mut [f32], weight: &[f32], bias: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f")]

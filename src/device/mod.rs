@@ -1,9 +1,11 @@
-//! Devices and kernels: the only home of `cfg(cuda)` and `unsafe`.
+//! Devices, groups of them, and kernels: the only home of `cfg(cuda)` and `unsafe`.
 //!
 //! A kernel is a function on tensors. On the CPU it is ours; on other devices it is made of Candle's operations.
 
 mod activation;
 mod energy;
+mod exchange;
+mod group;
 mod health;
 mod layer_norm;
 mod matmul;
@@ -18,6 +20,8 @@ mod weights;
 
 pub use activation::Activation;
 pub use energy::{Energy, EnergyLap, EnergyMeter};
+pub use exchange::Peer;
+pub use group::DeviceGroup;
 pub use health::{DeviceWatch, HealthCheck};
 pub use matmul::{BatchAxis, Triangle, batched_complex_matmul, batched_matmul};
 pub use memory::peak_resident_bytes;
@@ -27,3 +31,6 @@ pub use perceptron::Perceptron;
 pub use select::{DeviceError, DeviceRequest, device_label, device_name};
 pub use transpose::transposed;
 pub use weights::map_weights;
+// for benches/kernels.rs
+#[doc(hidden)]
+pub use {activation::wide_silu, layer_norm::layer_norm_rows};

@@ -19,8 +19,10 @@ pub enum DeviceRequest {
 /// A device that cannot be had. Never answered by taking another one.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    #[error("{found:?} is no device; expected auto, cpu, cuda or cuda:N")]
+    #[error("{found:?} is no device; expected auto, cpu, cuda, cuda:N, or with --shards cuda:N,M,…")]
     Unknown { found: String },
+    #[error("--device {request} --shards {shards}: {reason}")]
+    Shards { request: String, shards: usize, reason: String },
     #[error("--device {request}: {reason}")]
     Unavailable { request: DeviceRequest, reason: String },
 }

@@ -90,7 +90,7 @@ pub fn run(environment: &BTreeMap<String, String>, model: &Path, runtime: &Runti
     let grid = initial.surroundings.grid.clone();
     let shown = layout.shown(&inventory, &settings)?;
     // before the store that is there is replaced
-    let model = package.load(&device, initial.surroundings);
+    let model = package.load(&device.clone().into(), initial.surroundings);
     let model = model.map_err(|error| ContractError::configuration(error.to_string()))?;
     let header = Header {
         settings: &settings,

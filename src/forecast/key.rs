@@ -25,6 +25,9 @@ pub struct RunIdentity {
     /// `true` where winds along the grid were turned to east and north.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub winds: Option<&'static str>,
+    /// Devices that each state is divided among, where it is: sums are then rounded at other places.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shards: Option<usize>,
 }
 
 /// Digest of a [`RunIdentity`], as it stands in object paths: 32 hexadecimal digits.
@@ -68,6 +71,7 @@ mod tests {
             precision: "float32",
             encoding: "float32",
             winds: None,
+            shards: None,
         };
         let others = [
             RunIdentity { model_digest: "n".into(), ..base.clone() },
@@ -80,6 +84,8 @@ mod tests {
             RunIdentity { precision: "bfloat16", ..base.clone() },
             RunIdentity { encoding: "packed", ..base.clone() },
             RunIdentity { winds: Some("true"), ..base.clone() },
+            RunIdentity { shards: Some(2), ..base.clone() },
+            RunIdentity { shards: Some(4), ..base.clone() },
         ];
         let keys: std::collections::BTreeSet<RunKey> = others.iter().map(RunIdentity::key).collect();
         assert_eq!(keys.len(), others.len());

@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Device;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
@@ -14,7 +13,7 @@ use super::start::{Network, Starts};
 use super::wind::{WindRotation, true_wind};
 use super::{Ensemble, EnsembleKind, ForecastError, Rollout, RunIdentity, RunKey};
 use crate::atmos::{Grid, LeadTime, ReferenceTime, ValidTime};
-use crate::device::{Energy, EnergyMeter, device_name, peak_resident_bytes};
+use crate::device::{DeviceGroup, Energy, EnergyMeter, peak_resident_bytes};
 use crate::location::Location;
 use crate::model::{ModelPackage, Planet};
 use crate::store::{Encoding, Fence, ForecastPath, ForecastSpec, ForecastWriter, Output, RunState, Statistics};
@@ -114,7 +113,7 @@ pub struct RunSummary {
     pub energy: Option<Energy>,
 }
 
-/// Who a run is. `input_digest` is that of what was read ([`InitialStates::digest`]), or of the files that will be
+/// Who a run on one device is. `input_digest` is that of what was read ([`InitialStates::digest`]), or of the files that will be
 /// ([`crate::forecast::Arrivals`]).
 pub fn identify(
     package: &ModelPackage,
@@ -135,6 +134,7 @@ pub fn identify(
         precision: "float32",
         encoding: options.encoding.name(),
         winds: options.true_winds.then_some("true"),
+        shards: None,
     }
 }
 
@@ -151,11 +151,12 @@ pub fn path_in_store(package: &ModelPackage, identity: &RunIdentity) -> Forecast
 ///
 /// The network runs on a thread of its own, so that publishing a step overlaps computing the next one. Of an ensemble so many
 /// members at a time are advanced side by side, step by step, as [`Ensemble::side_by_side`] says; each by calls of the network
-/// of its own, so that its numbers do not depend on what is computed beside it. Calls block; `runtime` is not one that they are
+/// of its own, so that its numbers do not depend on what is computed beside it. On several devices each state is divided among
+/// them; `initial` and the states lie where [`DeviceGroup::states`] says. Calls block; `runtime` is not one that they are
 /// made from. `meter` counts what it takes.
 pub fn run(
     package: &ModelPackage,
-    (device, meter): (&Device, Option<&EnergyMeter>),
+    (devices, meter): (&DeviceGroup, Option<&EnergyMeter>),
     initial: InitialStates,
     (to, options): (Destination<'_>, &RunOptions),
     runtime: &Handle,
@@ -166,10 +167,14 @@ pub fn run(
     ensemble.check(package).map_err(ForecastError::Configuration)?;
     options.statistics.check(&package.layout().variables()).map_err(ForecastError::Configuration)?;
     let identity = identify(package, &initial.digest, initial.reference_time, options);
+    let shards = devices.single().is_none().then_some(devices.len());
+    let identity = RunIdentity { shards, ..identity };
     let grid = initial.surroundings.grid.clone();
+    let fits = package.check_devices(devices, Some(&grid));
+    fits.map_err(|error| ForecastError::Configuration(error.to_string()))?;
     let winds = options.true_winds.then(|| WindRotation::new(package.layout(), &grid)).transpose();
     let winds = winds.map_err(ForecastError::Configuration)?;
-    let spec = specify(package, device, &grid, (&identity, &initial.digest), options);
+    let spec = specify(package, devices, &grid, (&identity, &initial.digest), options);
     let total = spec.lead_times.len() - 1;
     let Destination { location, members, fence } = to;
     let members = members.unwrap_or(0..ensemble.members);
@@ -197,7 +202,7 @@ pub fn run(
     }
     let outcome = (|| {
         let InitialStates { states, earlier, surroundings, .. } = initial;
-        let network = Network::new(package, device, surroundings);
+        let network = Network::new(package, devices, surroundings);
         let starts = Starts::new(package, (states, earlier), &grid, &ensemble)?;
         let all: Vec<usize> = members.collect();
         for together in all.chunks(ensemble.side_by_side) {
@@ -207,7 +212,7 @@ pub fn run(
             for member in unfinished.collect::<Vec<_>>() {
                 let analyses = starts.of(member, &network)?;
                 publisher.analysis(member, &analyses, &grid, follower)?;
-                begun.push((member, publisher.history(package, (member, analyses), (&grid, device))?));
+                begun.push((member, publisher.history(package, (member, analyses), (&grid, devices.states()))?));
             }
             let mut rollouts = Vec::new();
             for (member, history) in begun {
@@ -251,7 +256,7 @@ pub(super) fn too_few(package: &ModelPackage) -> ForecastError {
 /// What the run will publish.
 fn specify(
     package: &ModelPackage,
-    device: &Device,
+    devices: &DeviceGroup,
     grid: &Arc<Grid>,
     (identity, input_digest): (&RunIdentity, &str),
     options: &RunOptions,
@@ -280,7 +285,7 @@ fn specify(
             ("seed", identity.seed.map_or(Value::Null, |seed| json!(seed))),
             ("precision", json!(identity.precision)),
             ("encoding", json!(identity.encoding)),
-            ("device", json!(device_name(device))),
+            ("device", json!(devices.name())),
             ("vejr_version", json!(env!("CARGO_PKG_VERSION"))),
         ]
         .map(|(key, value)| (key.to_owned(), value)),

@@ -2,30 +2,29 @@
 
 use std::cell::{Cell, OnceCell};
 
-use candle_core::Device;
-
 use super::perturbation::Perturber;
 use super::run::too_few;
 use super::{Ensemble, EnsembleKind, ForecastError, Rollout};
 use crate::atmos::Grid;
+use crate::device::DeviceGroup;
 use crate::model::{ModelPackage, State, StepModel, Surroundings};
 
 /// The network of a run, loaded when it is first needed.
 pub(super) struct Network<'a> {
     package: &'a ModelPackage,
-    device: &'a Device,
+    devices: &'a DeviceGroup,
     surroundings: Cell<Option<Surroundings>>,
     loaded: OnceCell<Box<dyn StepModel>>,
 }
 
 impl<'a> Network<'a> {
-    pub fn new(package: &'a ModelPackage, device: &'a Device, surroundings: Surroundings) -> Self {
-        Self { package, device, surroundings: Cell::new(Some(surroundings)), loaded: OnceCell::new() }
+    pub fn new(package: &'a ModelPackage, devices: &'a DeviceGroup, surroundings: Surroundings) -> Self {
+        Self { package, devices, surroundings: Cell::new(Some(surroundings)), loaded: OnceCell::new() }
     }
 
     pub fn get(&self) -> Result<&dyn StepModel, ForecastError> {
         if let Some(surroundings) = self.surroundings.take() {
-            let loaded = self.package.load(self.device, surroundings);
+            let loaded = self.package.load(self.devices, surroundings);
             let loaded = loaded.map_err(|error| ForecastError::Configuration(error.to_string()))?;
             return Ok(&**self.loaded.get_or_init(|| loaded));
         }

@@ -321,7 +321,14 @@ impl Bench {
         let mut follower = Teller { bench: self, lease, fence };
         let members = request.ensemble.part(usize::try_from(lease.part).unwrap_or(usize::MAX));
         let to = Destination { location: &location, members: Some(members), fence: Some(fence.clone()) };
-        run(package, (&self.device, self.meter.as_ref()), initial, (to, &options), &self.runtime, &mut follower)?;
+        run(
+            package,
+            (&self.device.clone().into(), self.meter.as_ref()),
+            initial,
+            (to, &options),
+            &self.runtime,
+            &mut follower,
+        )?;
         Ok(run_record.steps_total)
     }
 

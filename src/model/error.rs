@@ -62,6 +62,10 @@ pub enum PackageError {
     Manifest { path: PathBuf, source: Box<toml::de::Error> },
     #[error("the model package {path} has problems:\n{problems}")]
     Invalid { path: PathBuf, problems: ProblemList },
+    #[error("{path} cannot be computed on {devices} devices together: {reason}")]
+    Undivided { path: PathBuf, devices: usize, reason: String },
+    #[error("a device of several: {0}")]
+    Device(candle_core::Error),
     #[error("loading {path} failed: {source}")]
     Load { path: PathBuf, source: candle_core::Error },
 }

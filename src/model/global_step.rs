@@ -2,15 +2,19 @@
 //! and what is static.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Device, Result, Tensor, bail};
 
 use super::arch::GraphCast;
 use super::forcings::{Forcings, standardised_statics};
+use super::layers::graph::Graph;
+use super::layers::halo::GraphPart;
+use super::sharded::{device_of_points, row_ranges};
 use super::{Channel, ChannelLayout, Channels, Role, State, StepModel, Surroundings};
 use crate::atmos::{Grid, LeadTime, ValidTime};
-use crate::device::transposed;
+use crate::device::{Peer, transposed};
 
 /// GraphCast's autoregressive step: what is carried is predicted as its difference to the last state, what is not as it is.
 #[derive(Debug)]
@@ -92,6 +96,33 @@ impl Carried {
         let Some((_, others)) = &self.places else { return Ok(next) };
         let others = output.index_select(others, 0)?.broadcast_mul(&self.std)?.broadcast_add(&self.mean)?;
         Tensor::cat(&[next, others], 0)?.index_select(&self.order, 0)
+    }
+}
+
+/// What a device is given of a step that is divided by rows of the grid.
+pub struct GlobalPart {
+    pub rows: Range<usize>,
+    pub peer: Peer,
+    pub graph: Graph,
+    pub surroundings: Surroundings,
+}
+
+impl GlobalPart {
+    /// For so many devices each.
+    pub fn divide(graph: &Graph, surroundings: &Surroundings, parts: usize) -> Result<Vec<Self>> {
+        let grid = &surroundings.grid;
+        if graph.grid_nodes != grid.len() {
+            bail!("the graph is made for {} points, the grid has {}: {grid}", graph.grid_nodes, grid.len());
+        }
+        let rows = row_ranges(grid, parts)?;
+        let divided = graph.divide(device_of_points(grid, &rows), parts).into_iter().zip(rows);
+        let part = |(part, rows): (GraphPart, Range<usize>)| Self {
+            surroundings: surroundings.part(&rows),
+            rows,
+            peer: part.peer,
+            graph: part.graph,
+        };
+        Ok(divided.map(part).collect())
     }
 }
 

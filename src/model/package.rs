@@ -11,15 +11,17 @@ use candle_nn::VarBuilder;
 use sha2::{Digest, Sha256};
 
 use super::arch::{self, GraphCast, Sfno};
-use super::global_step::GlobalStep;
+use super::global_step::{GlobalPart, GlobalStep};
 use super::layers::graph::Graph;
-use super::limited_area::{Boundary, LimitedAreaStep};
+use super::limited_area::{self, Boundary, LimitedAreaPart, LimitedAreaStep};
 use super::manifest::{BoundaryForm, is_object_name};
+use super::sharded::LoadPart;
 use super::{
     BoundaryNodes, BoundaryWindow, ChannelLayout, Channels, Frame, Manifest, ModelGrid, NetworkStep, Normalizer,
-    PackageError, Persistence, Perturbation, ProblemList, StepModel, Surroundings,
+    PackageError, Persistence, Perturbation, ProblemList, ShardedStep, StepModel, Surroundings,
 };
 use crate::atmos::{Grid, LeadTime};
+use crate::device::{DeviceGroup, map_weights};
 
 /// The manifest's file name.
 pub const MANIFEST_FILE: &str = "model.toml";
@@ -74,9 +76,99 @@ impl ModelPackage {
         }
     }
 
-    /// Loads the network onto `device`, for a run in these surroundings. Weights are mapped into memory, not copied, where
-    /// the device allows it.
-    pub fn load(&self, device: &Device, surroundings: Surroundings) -> Result<Box<dyn StepModel>, PackageError> {
+    /// Loads the network onto a device, or divided onto several, for a run in these surroundings. Weights are mapped into
+    /// memory, not copied, where the device allows it.
+    pub fn load(&self, devices: &DeviceGroup, surroundings: Surroundings) -> Result<Box<dyn StepModel>, PackageError> {
+        self.check_devices(devices, Some(&surroundings.grid))?;
+        match devices.single() {
+            Some(device) => self.load_whole(device, surroundings),
+            None => Ok(Box::new(self.load_divided(devices, surroundings)?)),
+        }
+    }
+
+    /// Whether its network can be computed on these devices together; on `grid`, where it is known.
+    pub fn check_devices(&self, devices: &DeviceGroup, grid: Option<&Grid>) -> Result<(), PackageError> {
+        if devices.len() == 1 {
+            return Ok(());
+        }
+        let undivided = |reason| PackageError::Undivided { path: self.path.clone(), devices: devices.len(), reason };
+        if !matches!(self.arch, arch::ArchConfig::NeuralLam(..) | arch::ArchConfig::GraphCast(..)) {
+            return Err(undivided(format!(
+                "states of architecture {} are not divided; expected one whose network is a graph (neural-lam, graphcast), \
+                 or one device for a state",
+                self.manifest.model.arch
+            )));
+        }
+        match grid {
+            Some(grid) if grid.cuts() < devices.len() => Err(undivided(format!(
+                "its grid has {} rows, and a device takes one at least; take fewer devices",
+                grid.cuts()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Each device holds some rows of the grid, and what of the graph lies there.
+    fn load_divided(&self, devices: &DeviceGroup, surroundings: Surroundings) -> Result<ShardedStep, PackageError> {
+        let error = |source| PackageError::Load { path: self.path.clone(), source };
+        let grid = surroundings.grid.clone();
+        let (path, weights) = (self.path.clone(), self.weights_file());
+        let failed = move |source| PackageError::Load { path: path.clone(), source };
+        let (channels, time_step, input_states) =
+            (self.channels.clone(), self.time_step, self.manifest.model.input_states);
+        let parts: Vec<(_, _, LoadPart)> = match &self.arch {
+            arch::ArchConfig::NeuralLam(config, _) => {
+                let graph = config.graph(&self.path, &grid).map_err(error)?;
+                let parts = limited_area::divide(&graph, &surroundings, &self.boundary_of(&grid), devices.len());
+                let load = |part: LimitedAreaPart| {
+                    let LimitedAreaPart { rows, peer, graph, surroundings, boundary } = part;
+                    let (config, channels) = (config.clone(), channels.clone());
+                    let (failed, weights) = (failed.clone(), weights.clone());
+                    let load = move |device: &Device| {
+                        let weights = map_weights(&weights, DType::F32, device).map_err(&failed)?;
+                        let around = (surroundings, boundary);
+                        let step = LimitedAreaStep::load(&config, &graph, weights, &channels, around, time_step);
+                        Ok(Box::new(step.map_err(&failed)?) as Box<dyn StepModel>)
+                    };
+                    (rows, peer, Box::new(load) as LoadPart)
+                };
+                parts.map_err(error)?.into_iter().map(load).collect()
+            }
+            arch::ArchConfig::GraphCast(config, widths) => {
+                let graph = Graph::read(&self.path.join(&config.graph), 1).map_err(error)?;
+                let parts = GlobalPart::divide(&graph, &surroundings, devices.len());
+                let load = |part: GlobalPart| {
+                    let GlobalPart { rows, peer, graph, surroundings } = part;
+                    let (config, widths, channels) = (config.clone(), *widths, channels.clone());
+                    let (failed, weights) = (failed.clone(), weights.clone());
+                    let load = move |device: &Device| {
+                        let weights = map_weights(&weights, DType::F32, device).map_err(&failed)?;
+                        let network = GraphCast::load(&config, widths, &graph, &surroundings.grid, weights);
+                        let times = (input_states, time_step);
+                        let step = network
+                            .and_then(|network| GlobalStep::new(network, &channels, surroundings, times, device));
+                        Ok(Box::new(step.map_err(&failed)?) as Box<dyn StepModel>)
+                    };
+                    (rows, peer, Box::new(load) as LoadPart)
+                };
+                parts.map_err(error)?.into_iter().map(load).collect()
+            }
+            // checked before
+            arch::ArchConfig::Persistence | arch::ArchConfig::Sfno(_) => Vec::new(),
+        };
+        ShardedStep::load(devices, &grid, parts)
+    }
+
+    /// How the boundary's data enter a run on `grid`.
+    fn boundary_of(&self, grid: &Grid) -> Boundary {
+        match (self.frame(grid), self.boundary_window()) {
+            (Some(frame), _) => Boundary::Frame(frame),
+            (None, Some(window)) => Boundary::Nodes(window),
+            (None, None) => Boundary::None,
+        }
+    }
+
+    fn load_whole(&self, device: &Device, surroundings: Surroundings) -> Result<Box<dyn StepModel>, PackageError> {
         let error = |source| PackageError::Load { path: self.path.clone(), source };
         let model = &self.manifest.model;
         Ok(match &self.arch {
@@ -88,11 +180,7 @@ impl ModelPackage {
             }
             arch::ArchConfig::NeuralLam(config, _) => {
                 let graph = config.graph(&self.path, &surroundings.grid).map_err(error)?;
-                let boundary = match (self.frame(&surroundings.grid), self.boundary_window()) {
-                    (Some(frame), _) => Boundary::Frame(frame),
-                    (None, Some(window)) => Boundary::Nodes(window),
-                    (None, None) => Boundary::None,
-                };
+                let boundary = self.boundary_of(&surroundings.grid);
                 let surroundings = (surroundings, boundary);
                 let weights = self.weights(device)?;
                 let step = LimitedAreaStep::load(config, &graph, weights, &self.channels, surroundings, self.time_step);
@@ -111,8 +199,11 @@ impl ModelPackage {
 
     fn weights(&self, device: &Device) -> Result<VarBuilder<'static>, PackageError> {
         let error = |source| PackageError::Load { path: self.path.clone(), source };
-        let file = self.manifest.weights.as_ref().map_or("", |weights| &weights.file);
-        crate::device::map_weights(&self.path.join(file), DType::F32, device).map_err(error)
+        map_weights(&self.weights_file(), DType::F32, device).map_err(error)
+    }
+
+    fn weights_file(&self) -> PathBuf {
+        self.path.join(self.manifest.weights.as_ref().map_or("", |weights| &weights.file))
     }
 
     /// The bare network of an architecture that is one function of one tensor; `None` for others.

@@ -1,10 +1,13 @@
 //! What a run gives to a model beside its states.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
+use ndarray::Array2;
+
 use super::{BoundaryNodes, StateError};
-use crate::atmos::{Axes, Grid, Projection, ValidTime};
+use crate::atmos::{Axes, Grid, GridError, Projection, ValidTime};
 
 /// Positions that two spellings of one projection may differ by, in m (in degrees where a pole is rotated): less than any
 /// other sphere or parallel does over a country.
@@ -20,6 +23,29 @@ pub enum ModelGrid {
         /// What the input's projection must be, where the package tells it.
         projection: Option<Projection>,
     },
+}
+
+impl NodeData {
+    /// What belongs to some of the nodes; `interior` are those of the grid that go with them.
+    pub fn part(&self, boundary: &[u32], interior: &[u32]) -> Result<Self, GridError> {
+        let some = |nodes: &Grid, places: &[u32]| {
+            let all = nodes.coordinates();
+            let of = |values: &Array2<f64>| places.iter().map(|&place| values[[0, place as usize]]).collect();
+            Grid::points(of(&all.latitude), of(&all.longitude)).map(Arc::new)
+        };
+        let cut = |values: &Vec<f32>| -> Vec<f32> {
+            let fields = values.chunks_exact(self.nodes.boundary.len());
+            fields.flat_map(|field| boundary.iter().map(|&node| field[node as usize])).collect()
+        };
+        Ok(Self {
+            nodes: Arc::new(BoundaryNodes {
+                boundary: some(&self.nodes.boundary, boundary)?,
+                interior: self.nodes.interior.as_ref().map(|nodes| some(nodes, interior)).transpose()?,
+            }),
+            statics: cut(&self.statics),
+            forcings: self.forcings.iter().map(|(time, values)| (*time, cut(values))).collect(),
+        })
+    }
 }
 
 impl ModelGrid {
@@ -87,7 +113,26 @@ pub struct NodeData {
     pub forcings: BTreeMap<ValidTime, Vec<f32>>,
 }
 
+/// Of fields one after the other, each at `points` points, some of each.
+pub fn part_of_fields(values: &[f32], points: usize, part: &Range<usize>) -> Vec<f32> {
+    values.chunks_exact(points.max(1)).flat_map(|field| &field[part.clone()]).copied().collect()
+}
+
 impl Surroundings {
+    /// What belongs to some rows of the grid, all but what enters at the boundary.
+    pub fn part(&self, rows: &Range<usize>) -> Self {
+        let width = self.grid.len() / self.grid.cuts();
+        let points = rows.start * width..rows.end * width;
+        let cut = |values: &Vec<f32>| part_of_fields(values, self.grid.len(), &points);
+        Self {
+            grid: Arc::new(self.grid.part(rows.clone())),
+            statics: cut(&self.statics),
+            forcings: self.forcings.iter().map(|(time, values)| (*time, cut(values))).collect(),
+            frame: BTreeMap::new(),
+            nodes: None,
+        }
+    }
+
     /// For a model that needs nothing but states.
     pub fn none(grid: Arc<Grid>) -> Self {
         Self { grid, statics: Vec::new(), forcings: BTreeMap::new(), frame: BTreeMap::new(), nodes: None }

@@ -10,9 +10,10 @@ mod tests;
 mod weights;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis, Slice};
 use rayon::prelude::*;
 
 use super::Projection;
@@ -239,6 +240,37 @@ impl Grid {
     /// Never: a grid has at least one point.
     pub fn is_empty(&self) -> bool {
         false
+    }
+
+    /// How many pieces [`Self::part`] may cut it into: its rows, or of points their number.
+    pub fn cuts(&self) -> usize {
+        match &self.geometry {
+            Geometry::Points(_) => self.len(),
+            _ => self.shape().0,
+        }
+    }
+
+    /// Some of its rows, or of points some of them.
+    ///
+    /// # Panics
+    /// When the range is empty or beyond [`Self::cuts`].
+    pub fn part(&self, range: Range<usize>) -> Self {
+        assert!(!range.is_empty(), "a grid has at least one point");
+        let cut = |places: &Coordinates, axis: Axis| {
+            let cut = |values: &Array2<f64>| values.slice_axis(axis, Slice::from(range.clone())).to_owned();
+            Arc::new(Coordinates { latitude: cut(&places.latitude), longitude: cut(&places.longitude) })
+        };
+        Self::of(match &self.geometry {
+            Geometry::Rectilinear { latitude, longitude, .. } => {
+                let latitude = latitude[range.clone()].to_vec();
+                Geometry::Rectilinear { kind: latitude_kind(&latitude), latitude, longitude: longitude.clone() }
+            }
+            Geometry::Projected { projection, y, x } => {
+                Geometry::Projected { projection: projection.clone(), y: y[range.clone()].to_vec(), x: x.clone() }
+            }
+            Geometry::Curvilinear(places) => Geometry::Curvilinear(cut(places, Axis(0))),
+            Geometry::Points(places) => Geometry::Points(cut(places, Axis(1))),
+        })
     }
 
     /// Names of the data's dimensions, CF style: rows and columns, or one for points.

@@ -219,6 +219,6 @@ impl Files<'_> {
             ));
         }
         let sets = indices.into_iter().zip(features);
-        Ok(sets.map(|([senders, receivers], features)| Edges { senders, receivers, features }).collect())
+        Ok(sets.map(|([senders, receivers], features)| Edges::new(senders, receivers, features)).collect())
     }
 }

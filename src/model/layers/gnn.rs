@@ -3,9 +3,10 @@
 use candle_core::{Device, Result, Tensor};
 
 use super::graph::Edges;
+use super::halo::{Halo, HaloExchange};
 use crate::device::{EdgeInput, Messages, Perceptron, ReceiverEdges, message_passing};
 
-/// Bytes up to which what constant edges add to a first layer is held in memory; what is larger is computed in each step.
+/// Bytes up to which what constant edges add to a first layer is held in memory, on all devices together; what is larger is computed in each step.
 const MOST_HELD: usize = 256 << 20;
 
 /// `InteractionNet` (Battaglia et al. 2016, <https://arxiv.org/abs/1612.00222>) and the reference's `PropagationNet`:
@@ -59,14 +60,32 @@ pub struct EmbeddedEdges {
     /// `[E, features]`, in the order of `edges`.
     features: Tensor,
     embedder: Perceptron,
+    /// Senders that other devices hold.
+    halo: Option<HaloExchange>,
+    /// Devices that hold the edges together.
+    parts: usize,
 }
 
 impl EmbeddedEdges {
-    /// Between so many senders and receivers.
-    pub fn new(edges: &Edges, nodes: (usize, usize), embedder: Perceptron, device: &Device) -> Result<Self> {
+    /// Between so many senders and receivers that this device holds.
+    pub fn new(
+        edges: &Edges,
+        (senders, receivers): (usize, usize),
+        embedder: Perceptron,
+        device: &Device,
+    ) -> Result<Self> {
         let features = edges.features.tensor(device)?;
-        let edges = ReceiverEdges::new(&edges.senders, &edges.receivers, nodes)?;
-        Ok(Self { features: edges.sorted(&features)?, edges, embedder })
+        let halo = edges.halo.as_ref();
+        let parts = halo.map_or(1, Halo::parts);
+        let senders = senders + halo.map_or(0, Halo::len);
+        let halo = halo.map(|halo| halo.to_device(device)).transpose()?;
+        let edges = ReceiverEdges::new(&edges.senders, &edges.receivers, (senders, receivers))?;
+        Ok(Self { features: edges.sorted(&features)?, edges, embedder, halo, parts })
+    }
+
+    /// The senders that this device holds, and those that others do.
+    fn reach(&self, senders: &Tensor) -> Result<Tensor> {
+        self.halo.as_ref().map_or(Ok(senders.clone()), |halo| halo.reach(senders))
     }
 
     fn embedded(&self) -> Result<Tensor> {
@@ -91,18 +110,18 @@ pub struct Link {
 impl Link {
     pub fn new(gnn: Gnn, edges: EmbeddedEdges) -> Result<Self> {
         let bytes = edges.features.dim(0)? * gnn.edge_mlp.first_width() * size_of::<f32>();
-        let constant = (bytes <= MOST_HELD).then(|| gnn.constant(&edges.embedded()?)).transpose()?;
+        let constant = (bytes <= MOST_HELD / edges.parts).then(|| gnn.constant(&edges.embedded()?)).transpose()?;
         Ok(Self { gnn, edges, constant })
     }
 
     /// Receivers `[R, D]` → receivers.
     pub fn forward(&self, senders: &Tensor, receivers: &Tensor) -> Result<Tensor> {
-        let EmbeddedEdges { edges, features, embedder } = &self.edges;
+        let EmbeddedEdges { edges, features, embedder, .. } = &self.edges;
         let input = match &self.constant {
             Some(constant) => EdgeInput::Term(constant),
             None => EdgeInput::Features(features, embedder),
         };
-        self.gnn.nodes(edges, input, senders, receivers)
+        self.gnn.nodes(edges, input, &self.edges.reach(senders)?, receivers)
     }
 }
 
@@ -123,15 +142,16 @@ impl EdgeStates<'_> {
         senders: &Tensor,
         receivers: &Tensor,
     ) -> Result<Tensor> {
+        let senders = self.edges.reach(senders)?;
         let (sums, states) =
-            message_passing(&self.edges.edges, edge_mlp, self.input(), (senders, receivers), messages, true)?;
+            message_passing(&self.edges.edges, edge_mlp, self.input(), (&senders, receivers), messages, true)?;
         self.states = states;
         Ok(sums)
     }
 
     /// Receivers `[R, D]` → receivers by a layer that is the last to see these edges.
     pub fn last(self, gnn: &Gnn, senders: &Tensor, receivers: &Tensor) -> Result<Tensor> {
-        gnn.nodes(&self.edges.edges, self.input(), senders, receivers)
+        gnn.nodes(&self.edges.edges, self.input(), &self.edges.reach(senders)?, receivers)
     }
 
     fn input(&self) -> EdgeInput<'_> {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Error, Result, Tensor, bail};
 
+use super::halo::Halo;
+
 /// Rows of features, `[rows, width]`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Features {
@@ -27,16 +29,25 @@ impl Features {
 }
 
 /// Edges from one set of nodes to another.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Edges {
     pub senders: Vec<u32>,
     pub receivers: Vec<u32>,
     /// First the length; then what tells the direction.
     pub features: Features,
+    /// Senders that other devices hold, in a part of a graph.
+    pub halo: Option<Halo>,
+}
+
+impl Edges {
+    /// Of one device.
+    pub fn new(senders: Vec<u32>, receivers: Vec<u32>, features: Features) -> Self {
+        Self { senders, receivers, features, halo: None }
+    }
 }
 
 /// A graph as it is made or read. Each set of nodes has indices of its own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Graph {
     /// Points that are forecast; those of a boundary, if they are nodes, come after them.
     pub grid_nodes: usize,
@@ -122,6 +133,7 @@ impl Graph {
                 );
             }
             let beyond = |indices: &[u32], nodes: usize| indices.iter().copied().find(|&index| index as usize >= nodes);
+            let senders = senders + edges.halo.as_ref().map_or(0, Halo::len);
             if let Some(index) = beyond(&edges.senders, senders) {
                 bail!("{name}: an edge from node {index} of {senders}");
             }
@@ -169,7 +181,7 @@ impl Graph {
             let Ok([senders, receivers]) = <[Vec<u32>; 2]>::try_from(index) else {
                 bail!("{}: {name}.index is not senders and receivers", path.display())
             };
-            Ok(Edges { senders, receivers, features: features(&format!("{name}.features"))? })
+            Ok(Edges::new(senders, receivers, features(&format!("{name}.features"))?))
         };
         let many = |name: &str, count: usize| (0..count).map(|l| edges(&format!("{name}.{l}"))).collect::<Result<_>>();
         let nodes = get("grid_nodes", DType::U32)?.to_vec1::<u32>()?;

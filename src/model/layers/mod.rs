@@ -2,4 +2,5 @@
 
 pub mod gnn;
 pub mod graph;
+pub mod halo;
 pub mod spherical;

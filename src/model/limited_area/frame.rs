@@ -1,6 +1,7 @@
 //! A frame along the edges of the grid, where the boundary's data overwrite the state.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use candle_core::{Device, Error, Result, Tensor};
 
@@ -24,6 +25,14 @@ impl Frame {
 
     pub fn points(&self) -> &[u32] {
         &self.points
+    }
+
+    /// The frame's points among some of the grid's: their places in the frame, and as a frame of their own.
+    pub fn part(&self, points: &Range<usize>) -> (Range<usize>, Self) {
+        let place = |point: usize| self.points.partition_point(|&other| (other as usize) < point);
+        let places = place(points.start)..place(points.end);
+        let of_its_own = self.points[places.clone()].iter().map(|&point| point - points.start as u32).collect();
+        (places, Self { points: of_its_own })
     }
 
     /// The frame's part of `[channels, H, W]`.
@@ -75,5 +84,7 @@ mod tests {
         let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
         let cut = Frame::new((3, 4), 1).cut(&values, 12);
         assert_eq!((cut.len(), cut[4], cut[10], cut[19]), (20, 4.0, 12.0, 23.0));
+        let (places, part) = Frame::new((3, 4), 1).part(&(4..8));
+        assert_eq!((places, part.points()), (4..6, [0, 3].as_slice()));
     }
 }

@@ -4,6 +4,7 @@
 mod frame;
 mod nodes;
 mod order;
+mod part;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use frame::FrameData;
 use nodes::NodeFeatures;
 pub use nodes::{BoundaryKind, BoundaryNodes, BoundaryTimes, BoundaryWindow};
 use order::NodeOrder;
+pub use part::{LimitedAreaPart, divide};
 
 /// Neural-LAM's autoregressive step. Inside, a state is standardised and lies as `[F, N]`, nodes in the order of the graph.
 #[derive(Debug)]

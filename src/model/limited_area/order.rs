@@ -47,6 +47,11 @@ impl NodeOrder {
         })
     }
 
+    /// The point of each node.
+    pub fn points(&self) -> &[u32] {
+        &self.points
+    }
+
     /// `[F, points]` → `[F, nodes]`.
     pub fn to_nodes(&self, x: &Tensor) -> Result<Tensor> {
         x.index_select(&self.points_tensor, 1)

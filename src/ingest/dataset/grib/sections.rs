@@ -1,7 +1,8 @@
-//! The sections of GRIB 2 messages (WMO's Manual on Codes, FM 92 edition 2).
+//! The sections of GRIB messages (WMO's Manual on Codes, FM 92, editions 1 and 2). All lengths are looked at here, once:
+//! ecCodes believes some of them.
 //!
-//! A message may hold several fields: sections 2 to 7, 3 to 7 or 4 to 7 come again, and what is not repeated holds for the
-//! next field too. Each is given to ecCodes as a message of its own. All lengths are looked at here, once.
+//! A message of edition 2 may hold several fields: sections 2 to 7, 3 to 7 or 4 to 7 come again, and what is not repeated
+//! holds for the next field too. Each is given to ecCodes as a message of its own.
 
 use std::io;
 use std::ops::Range;
@@ -32,10 +33,43 @@ impl Field {
     }
 }
 
+/// Sections 1 to 4 of a message of edition 1 lie one after the other, each as long as it says, at least as long as its kind is.
+fn check_edition_1(message: &[u8]) -> Result<(), String> {
+    const INDICATOR: usize = 8;
+    let end = message.len().saturating_sub(END.len());
+    let mut at = INDICATOR;
+    let mut section = |number: u8, least: usize, to_the_end: bool| {
+        let length = match message[at.min(end)..end] {
+            _ if to_the_end => end - at,
+            [a, b, c, ..] => u32::from_be_bytes([0, a, b, c]) as usize,
+            _ => 0,
+        };
+        let start = at;
+        if length < least || length > end - at.min(end) {
+            let left = end - at.min(end);
+            return Err(format!("section {number} at byte {at} has a length of {length}; there are {left}"));
+        }
+        at += length;
+        Ok(start)
+    };
+    let product = section(1, 28, false)?;
+    let has = message[product + 7];
+    if has & 0x80 != 0 {
+        section(2, 10, false)?;
+    }
+    if has & 0x40 != 0 {
+        section(3, 6, false)?;
+    }
+    // a length that has no room in 23 bits is told in units, and then section 4 does not tell its own
+    let is_long = message[4] & 0x80 != 0;
+    section(4, 11, is_long)?;
+    Ok(())
+}
+
 /// The fields of a message of edition 2; none of one of edition 1, which is a field itself.
 pub fn fields(message: &[u8]) -> Result<Vec<Field>, String> {
     if message.get(7) != Some(&2) {
-        return Ok(Vec::new());
+        return check_edition_1(message).map(|()| Vec::new());
     }
     if message.len() < INDICATOR + END.len() || !message.ends_with(END) {
         return Err(format!("{} bytes that do not end with {:?}", message.len(), String::from_utf8_lossy(END)));
@@ -128,6 +162,33 @@ mod tests {
         let third: &[(u8, &[u8])] =
             &[(1, b"1"), (2, b"local"), (3, b"three"), (4, b"4"), (5, b"5"), (6, &[255]), (7, b"7")];
         assert_eq!(alone(&message(&several)), [message(first), message(second), message(third)]);
+    }
+
+    #[test]
+    fn lengths_of_edition_1_are_checked() {
+        let mut sections = vec![0u8; 28 + 32 + 6 + 11];
+        for (start, length, flags) in [(0, 28, 0xc0), (28, 32, 0), (60, 6, 0), (66, 11, 0)] {
+            sections[start + 2] = length;
+            sections[start + 7] = flags;
+        }
+        let good = [b"GRIB\0\0\x59\x01".as_slice(), &sections, END].concat();
+        assert_eq!(fields(&good), Ok(Vec::new()));
+        for cut in 8..good.len() {
+            assert!(fields(&good[..cut]).is_err(), "cut at {cut}");
+        }
+        for (number, start) in [(1, 0), (2, 28), (3, 60), (4, 66)] {
+            for length in [0, 3, 5, 200, 0xff_ffff_u32] {
+                let mut bad = good.clone();
+                bad[8 + start..][..3].copy_from_slice(&length.to_be_bytes()[1..]);
+                let error = fields(&bad).unwrap_err();
+                assert!(error.contains(&format!("section {number} ")), "{number} {length}: {error}");
+            }
+        }
+        // as long messages are: section 4 goes to the end
+        let mut long = good.clone();
+        long[4] = 0x80;
+        long[8 + 66..][..3].copy_from_slice(&[0, 0, 3]);
+        assert_eq!(fields(&long), Ok(Vec::new()));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn create_graph(config: &GraphCastConfig, latitude: &[f64], longitude: &[f64
     let radius = mesh.longest_edge() * config.radius_query_fraction_edge_length as f32;
     let edges = |(senders, receivers): (Vec<u32>, Vec<u32>), places: (&[Place], &[Place]), unit: Option<f64>| {
         let features = Features::new(of_edges((&senders, &receivers), places, unit));
-        Edges { senders, receivers, features }
+        Edges::new(senders, receivers, features)
     };
     let corners = connections.triangles();
     let to_points =

@@ -63,7 +63,7 @@ impl FromIterator<(u32, u32, [f32; 3])> for EdgeSet {
 
 impl From<EdgeSet> for Edges {
     fn from(EdgeSet { senders, receivers, features }: EdgeSet) -> Self {
-        Self { senders, receivers, features: Features::new(features) }
+        Self::new(senders, receivers, Features::new(features))
     }
 }
 
