@@ -10,7 +10,7 @@ import { CONTROL, isStatistic, title } from "./members.ts";
 import type { Place } from "./mercator.ts";
 import { type Curves, curves, QUANTILES } from "./plume.ts";
 import { fieldTitle, modelTitle, runTime } from "./titles.ts";
-import { speedAndDirection, windLevel, windOf } from "./wind.ts";
+import { told, type Wind, windLevel, windOf } from "./wind.ts";
 
 /** What the meteogram is of. */
 export interface Subject {
@@ -70,7 +70,7 @@ export class Meteogram {
     try {
       const wanted: Promise<Panel | null>[] = [this.single(subject, variable, level, signal)];
       const wind = windOf(forecast, level);
-      if (typeof wind !== "string") wanted.push(this.wind(subject, wind.u, wind.v, windLevel(wind, level), signal));
+      if (typeof wind !== "string") wanted.push(this.wind(subject, wind, windLevel(wind, level), signal));
       const isolines = isolinesOf(forecast, level);
       if (typeof isolines !== "string" && isolines.variable !== variable) {
         wanted.push(this.single(subject, isolines.variable, isolines.level, signal));
@@ -138,13 +138,14 @@ export class Meteogram {
     return panel;
   }
 
-  private async wind(subject: Subject, u: Variable, v: Variable, level: string, signal: AbortSignal): Promise<Panel> {
+  private async wind(subject: Subject, wind: Wind, level: string, signal: AbortSignal): Promise<Panel> {
     const { forecast, place, member } = subject;
+    const [u, v] = wind.parts;
     const ask = ({ name }: Variable) => api.series(forecast, name, level, place, member, { signal });
-    const [east, north] = await Promise.all([ask(u), ask(v)]);
-    const winds = east.values.map(({ seconds, value }, i) => {
-      const other = north.values[i]?.value ?? null;
-      return { seconds, wind: value === null || other === null ? null : speedAndDirection(value, other) };
+    const [first, second] = await Promise.all([ask(u), ask(v)]);
+    const winds = first.values.map(({ seconds, value }, i) => {
+      const other = second.values[i]?.value ?? null;
+      return { seconds, wind: value === null || other === null ? null : told(wind, value, other) };
     });
     const speeds = winds.map(({ seconds, wind }) => ({ seconds, value: wind?.knots ?? null }));
     const seconds = this.seconds(forecast);

@@ -5,14 +5,14 @@ import * as api from "./api.ts";
 import { area, read, type Window } from "./floats.ts";
 import { empty, type Isolines, isolinesOf, lines } from "./isolines.ts";
 import type { Frame } from "./pane.ts";
-import { barbName, barbs, pictures, STRIDE, windLevel, windOf } from "./wind.ts";
+import { barbName, barbs, pictures, STRIDE, type Wind, windLevel, windOf } from "./wind.ts";
 
 /** Values of a tile from one sample to the next: lines are smooth with half of them. */
 const LINE_STRIDE = 2;
 
 /** What barbs and lines are made from. */
 interface Values {
-  wind: [u: Window, v: Window] | null;
+  wind: [Wind, Window, Window] | null;
   lines: { window: Window; isolines: Isolines } | null;
 }
 
@@ -74,13 +74,13 @@ export class Overlays {
     const at = ({ name }: api.Variable, level: string, stride: number) =>
       read(api.tiles(forecast.id, name, level, forecast.leads[step]!.lead, over), where, stride);
     const barbLevel = typeof wind === "string" ? "" : windLevel(wind, level);
-    const [u, v, line] = await Promise.all([
-      typeof wind === "string" ? null : at(wind.u, barbLevel, STRIDE),
-      typeof wind === "string" ? null : at(wind.v, barbLevel, STRIDE),
+    const [first, second, line] = await Promise.all([
+      typeof wind === "string" ? null : at(wind.parts[0], barbLevel, STRIDE),
+      typeof wind === "string" ? null : at(wind.parts[1], barbLevel, STRIDE),
       typeof isolines === "string" ? null : at(isolines.variable, isolines.level, LINE_STRIDE),
     ]);
     return {
-      wind: u && v ? [u, v] : null,
+      wind: first && second && typeof wind !== "string" ? [wind, first, second] : null,
       lines: line && typeof isolines !== "string" ? { window: line, isolines } : null,
     };
   }

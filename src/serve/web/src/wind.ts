@@ -10,10 +10,10 @@ export const STRONGEST = 150;
 /** Barbs along a tile's edge. */
 const PER_TILE = 8;
 
-/** The components of the wind at a level of a forecast. */
+/** The wind at a level of a forecast: to east and north; or speed and direction, where components lie along a grid's axes. */
 export interface Wind {
-  u: Variable;
-  v: Variable;
+  parts: [Variable, Variable];
+  polar: boolean;
 }
 
 /** The wind to draw, or why there is none. */
@@ -26,13 +26,19 @@ export function windOf(forecast: Forecast, level: string): Wind | string {
     find(name) ??
     forecast.variables.find(({ standard_name, levels }) => standard_name === name && levels.includes(near));
   const [u, v] = [at("eastward_wind"), at("northward_wind")];
-  if (u && v) return { u, v };
-  if (find("x_wind")) return "The winds of this run are along its grid, and not to east and north: no barbs.";
+  if (u && v) return { parts: [u, v], polar: false };
+  const [speed, from] = [at("wind_speed"), at("wind_from_direction")];
+  if (speed && from) return { parts: [speed, from], polar: true };
   return "This run has no wind at this level.";
 }
 
-/** The level that both components are taken from. */
-export const windLevel = ({ u }: Wind, level: string) => (u.levels.includes(level) ? level : "10m");
+/** The level that both parts are taken from. */
+export const windLevel = ({ parts }: Wind, level: string) => (parts[0].levels.includes(level) ? level : "10m");
+
+/** Speed in knots and direction of a wind whose parts have these values. */
+export function told({ polar }: Wind, first: number, second: number): { knots: number; from: number } {
+  return polar ? { knots: first * KNOTS, from: second % 360 } : speedAndDirection(first, second);
+}
 
 /** Speed in knots, and the direction that the wind comes from in degrees, clockwise from north. */
 export function speedAndDirection(u: number, v: number): { knots: number; from: number } {
@@ -53,8 +59,8 @@ export function feathers(knots: number): { fifties: number; tens: number; fives:
 }
 
 /** Barbs on a lattice that stands still when the map is moved, as points with what to draw there. */
-export function barbs(u: Window, v: Window): GeoJSON.FeatureCollection<GeoJSON.Point> {
-  const { area, width, height } = u;
+export function barbs(wind: Wind, first: Window, second: Window): GeoJSON.FeatureCollection<GeoJSON.Point> {
+  const { area, width, height } = first;
   const perTile = width / (area.x1 - area.x0 + 1);
   const spacing = perTile / PER_TILE;
   const features: GeoJSON.Feature<GeoJSON.Point>[] = [];
@@ -62,11 +68,11 @@ export function barbs(u: Window, v: Window): GeoJSON.FeatureCollection<GeoJSON.P
   for (let row = spacing / 2; row < height; row += spacing) {
     for (let column = spacing / 2; column < width; column += spacing) {
       const at = Math.floor(row) * width + Math.floor(column);
-      const [east, north] = [u.values[at]!, v.values[at]!];
-      if (Number.isNaN(east) || Number.isNaN(north)) continue;
+      const [a, b] = [first.values[at]!, second.values[at]!];
+      if (Number.isNaN(a) || Number.isNaN(b)) continue;
       const position = { x: area.x0 / 2 ** area.z + column * scale, y: area.y0 / 2 ** area.z + row * scale };
       const { lat, lon } = unproject(position);
-      const { knots, from } = speedAndDirection(east, north);
+      const { knots, from } = told(wind, a, b);
       features.push({
         type: "Feature",
         geometry: { type: "Point", coordinates: [lon, lat] },

@@ -11,7 +11,7 @@ import { project, unproject } from "../src/mercator.ts";
 import * as permalink from "../src/permalink.ts";
 import { curves, quantile } from "../src/plume.ts";
 import { nearest, stepAt } from "../src/timeline.ts";
-import { barbName, feathers, speedAndDirection } from "../src/wind.ts";
+import { barbName, feathers, speedAndDirection, told, windOf } from "../src/wind.ts";
 
 test("a link brings back all that it was made from", () => {
   const choice: permalink.Choice = {
@@ -116,6 +116,23 @@ test("winds are named by where they come from", () => {
   assert.equal(barbName(westerly.knots, 50), "barb-n-20");
   assert.equal(barbName(2, -50), "barb-s-0");
   assert.deepEqual(feathers(75), { fifties: 1, tens: 2, fives: 1 });
+});
+
+test("winds along a grid's axes are drawn from speed and direction", () => {
+  const variable = (name: string, standard_name: string) => ({ name, standard_name, levels: ["10m"] });
+  const along = [variable("u10", "x_wind"), variable("v10", "y_wind")];
+  const derived = [variable("si10", "wind_speed"), variable("wdir10", "wind_from_direction")];
+  const of = (variables: object[]) => windOf({ variables } as unknown as Forecast, "2m");
+  const wind = of([...along, ...derived]);
+  assert.ok(typeof wind !== "string");
+  assert.deepEqual([wind.polar, ...wind.parts.map(({ name }) => name)], [true, "si10", "wdir10"]);
+  const { knots, from } = told(wind, 10, 360);
+  assert.deepEqual([Math.round(knots), from], [19, 0]);
+  const east = of([variable("u10", "eastward_wind"), variable("v10", "northward_wind"), ...derived]);
+  assert.ok(typeof east !== "string");
+  assert.equal(east.polar, false);
+  assert.equal(told(east, 10, 0).from, 270);
+  assert.equal(typeof of(along), "string");
 });
 
 test("a plume is the spread of its members", () => {
