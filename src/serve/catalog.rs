@@ -30,6 +30,14 @@ pub enum Whose {
     Statistic(String),
 }
 
+impl Whose {
+    /// As requests say it; `None` where they do not.
+    pub fn parse(text: &str) -> Option<Self> {
+        let whose = || text.parse().map_or_else(|_| Self::Statistic(text.to_owned()), Self::Member);
+        (!text.is_empty()).then(whose)
+    }
+}
+
 /// A forecast that is open for reading.
 pub struct Forecast {
     pub path: ForecastPath,
@@ -107,11 +115,15 @@ impl Forecast {
         }
     }
 
-    /// How a variable of it is shown: [`one_unit`]. A standard deviation has no other zero in other units.
+    /// How a variable of it is shown: [`one_unit`].
     pub fn one_unit(&self, variable: &Variable, units: &str) -> Result<Shown, Violation> {
-        let shown = one_unit(variable, units)?;
+        one_unit(variable, units).map(|shown| self.without_zero(shown))
+    }
+
+    /// A standard deviation has no other zero in other units.
+    pub fn without_zero(&self, shown: Shown) -> Shown {
         let is_spread = self.statistic.as_ref().is_some_and(|(name, _)| **name == *SPREAD);
-        Ok(if is_spread { Shown { offset: 0.0, ..shown } } else { shown })
+        if is_spread { Shown { offset: 0.0, ..shown } } else { shown }
     }
 
     /// The same forecast's data of a member; of one that is no ensemble member 0 is the forecast itself.

@@ -157,7 +157,7 @@ impl Error {
     }
 
     /// What the client is told. Where things lie and how storage failed is for the log, not for every client.
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Self::Store(error) => match **error {
                 StoreError::NotFound(_) => "the forecast is not there any more".to_owned(),
@@ -267,6 +267,16 @@ impl Error {
     pub(super) fn response_as(self, content_type: &'static str, body: impl FnOnce(&str) -> String) -> Response {
         self.log();
         let mut response = (self.codes().1, body(&self.message())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.answer_headers(headers);
+        response
+    }
+
+    /// In a picture, for those who can only show one: its status says that all is well.
+    pub(super) fn picture(self, content_type: &'static str, bytes: Vec<u8>) -> Response {
+        self.log();
+        let mut response = bytes.into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         self.answer_headers(headers);

@@ -86,7 +86,7 @@ pub fn legend_png(style: &Style) -> Result<Vec<u8>, EncodeError> {
 }
 
 /// What the font has: raised signs and digits become plain ones.
-fn latin(text: &str) -> String {
+pub(super) fn latin(text: &str) -> String {
     let plain = |c: char| match c {
         '⁻' => '-',
         '⁰' => '0',

@@ -1,9 +1,17 @@
 //! Colours for values, layer over layer: WebP tiles, and maps of several fields.
 
+use std::convert::Infallible;
+
+use embedded_graphics::mono_font::MonoTextStyleBuilder;
+use embedded_graphics::mono_font::iso_8859_1::FONT_6X10 as FONT;
+use embedded_graphics::pixelcolor::Rgb888;
+use embedded_graphics::prelude::{DrawTarget, Drawable, OriginDimensions, Pixel, Point, RgbColor, Size};
+use embedded_graphics::text::{Baseline, Text};
 use image_webp::{ColorType, WebPEncoder};
 use png::{BitDepth, Compression, Encoder, Filter};
 
 use super::image::EncodeError;
+use super::legend_image::latin;
 use super::palette::entry;
 use super::style::Style;
 
@@ -46,6 +54,19 @@ impl Picture {
         }
     }
 
+    /// Writes a text over what is there, line by line from the top, as much as there is room for.
+    pub fn write(&mut self, text: &str) {
+        const MARGIN: usize = 4;
+        let letter = FONT.character_size;
+        let room = self.width.saturating_sub(2 * MARGIN) / letter.width as usize;
+        let style = MonoTextStyleBuilder::new().font(&FONT).text_color(Rgb888::BLACK).background_color(Rgb888::WHITE);
+        for (number, line) in lines(&latin(text), room).iter().enumerate() {
+            let top = (MARGIN + number * letter.height as usize) as i32;
+            // drawing on a picture cannot fail
+            let _ = Text::with_baseline(line, Point::new(MARGIN as i32, top), style.build(), Baseline::Top).draw(self);
+        }
+    }
+
     /// The file: with its opacity, or on a background.
     pub fn encode(mut self, format: PictureFormat, background: Option<[u8; 3]>) -> Result<Vec<u8>, EncodeError> {
         if let Some([r, g, b]) = background {
@@ -74,6 +95,47 @@ impl Picture {
     }
 }
 
+impl OriginDimensions for Picture {
+    fn size(&self) -> Size {
+        Size::new(self.width as u32, (self.pixels.len() / self.width.max(1)) as u32)
+    }
+}
+
+impl DrawTarget for Picture {
+    type Color = Rgb888;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+        for Pixel(point, color) in pixels {
+            let (Ok(column), Ok(row)) = (usize::try_from(point.x), usize::try_from(point.y)) else { continue };
+            if column < self.width
+                && let Some(pixel) = self.pixels.get_mut(row * self.width + column)
+            {
+                *pixel = [color.r(), color.g(), color.b(), 255];
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lines of at most so many letters, broken between words where that is possible.
+fn lines(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let letters: Vec<char> = word.chars().collect();
+        for piece in letters.chunks(room.max(1)) {
+            match lines.last_mut() {
+                Some(line) if line.chars().count() + 1 + piece.len() <= room => {
+                    line.push(' ');
+                    line.extend(piece);
+                }
+                _ => lines.push(piece.iter().collect()),
+            }
+        }
+    }
+    lines
+}
+
 /// One colour over another (Porter and Duff 1984, <https://doi.org/10.1145/800031.808606>).
 fn over(top: [u8; 4], bottom: [u8; 4]) -> [u8; 4] {
     let part = |alpha: u8| f32::from(alpha) / 255.0;
@@ -90,6 +152,19 @@ fn over(top: [u8; 4], bottom: [u8; 4]) -> [u8; 4] {
 mod tests {
     use super::*;
     use crate::atmos::{Level, Variable, known_variable};
+
+    #[test]
+    fn a_text_has_as_many_lines_as_it_needs() {
+        assert_eq!(lines("one two three", 7), ["one two", "three"]);
+        assert_eq!(lines("abcdefgh i", 3), ["abc", "def", "gh", "i"]);
+        assert!(lines("", 9).is_empty());
+        let mut picture = Picture::new(40, 30);
+        picture.write("a long message that has no room in forty pixels");
+        let dark = picture.pixels.iter().filter(|pixel| **pixel == [0, 0, 0, 255]).count();
+        assert!(dark > 20, "{dark}");
+        // smaller than a letter
+        Picture::new(1, 1).write("a");
+    }
 
     #[test]
     fn layers_lie_over_each_other_and_both_formats_keep_every_pixel() {

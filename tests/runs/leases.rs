@@ -33,7 +33,7 @@ async fn run_of(site: &Site, name: &str) -> v1::Forecast {
 
 /// Stopped in the middle of a run, for longer than its lease; another worker finishes it; then it goes on.
 async fn a_worker_that_slept_too_long_writes_nothing(ledger: Option<&str>) {
-    let site = Site::new(ledger, "devices = []\nlease = \"2s\"");
+    let site = Site::new(ledger, "devices = []\nlease = \"5s\"");
     let _server = site.start("serve");
     let sleeper = site.start("worker");
     let name =

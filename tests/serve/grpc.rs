@@ -29,6 +29,7 @@ fn hours(hours: i64) -> Option<prost_types::Duration> {
 fn field_request(variable: &str, level: &str, lead: Option<prost_types::Duration>) -> v1::GetFieldRequest {
     v1::GetFieldRequest {
         member: None,
+        statistic: String::new(),
         forecast: NAME.to_owned(),
         variable: variable.to_owned(),
         level: level.to_owned(),
@@ -112,6 +113,7 @@ async fn tiles_and_series_name_their_run() {
     let mut client = DataServiceClient::new(channel(&service).await);
     let request = v1::GetTileRequest {
         member: None,
+        statistic: String::new(),
         forecast: "forecasts/made-up-planet/latest".to_owned(),
         variable: "t".to_owned(),
         level: "500hPa".to_owned(),
@@ -130,6 +132,7 @@ async fn tiles_and_series_name_their_run() {
 
     let request = v1::GetSeriesRequest {
         member: None,
+        statistic: String::new(),
         forecast: NAME.to_owned(),
         variable: "sp".to_owned(),
         level: "surface".to_owned(),
@@ -168,6 +171,7 @@ async fn every_dimension_that_is_wrong_or_missing_is_a_field_violation() {
     assert_eq!(fields(&nothing.unwrap_err()), ["variable", "level", "latitude", "longitude"]);
     let nowhere = v1::GetSeriesRequest {
         member: None,
+        statistic: String::new(),
         forecast: NAME.to_owned(),
         variable: "t".to_owned(),
         level: "500hPa".to_owned(),

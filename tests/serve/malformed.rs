@@ -319,6 +319,7 @@ fn message(random: &mut Random, method: &str) -> Vec<u8> {
             y: place(random),
             format: small(random),
             member: place(random),
+            statistic: text(random),
         }
         .encode_to_vec(),
         "GetField" => v1::GetFieldRequest {
@@ -327,6 +328,7 @@ fn message(random: &mut Random, method: &str) -> Vec<u8> {
             level: text(random),
             lead_time: lead(random),
             member: place(random),
+            statistic: text(random),
         }
         .encode_to_vec(),
         "GetSeries" => v1::GetSeriesRequest {
@@ -338,6 +340,7 @@ fn message(random: &mut Random, method: &str) -> Vec<u8> {
             interpolation: small(random),
             units: text(random),
             member: place(random),
+            statistic: text(random),
         }
         .encode_to_vec(),
         "RequestForecast" => v1::RequestForecastRequest {

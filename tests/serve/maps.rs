@@ -231,6 +231,29 @@ async fn exceptions_are_xml_with_a_code() {
         let expected = if code.is_empty() { "<ServiceException>".to_owned() } else { format!("code=\"{code}\"") };
         assert!(text.contains(&expected), "{name}={value}: {text}");
     }
+    // a map may be asked to say it itself, or to stay empty
+    let picture = async |exceptions: &str, changed: (&str, &str)| {
+        let mut pairs = good.clone();
+        pairs.extend([("WIDTH", "200"), ("HEIGHT", "100"), ("EXCEPTIONS", exceptions)]);
+        let query: Vec<String> = pairs
+            .iter()
+            .map(|(name, value)| if *name == changed.0 { changed } else { (*name, *value) })
+            .map(|(name, value)| format!("{name}={}", value.replace(':', "%3A")))
+            .collect();
+        let response = get(&service, &format!("/wms?{}", query.join("&"))).await;
+        assert_eq!(response.status(), 200, "{exceptions}");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let mut reader = png::Decoder::new(std::io::Cursor::new(response.bytes().await.unwrap())).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.height), (200, 100));
+        pixels.chunks_exact(4).filter(|pixel| *pixel == [0, 0, 0, 255]).count()
+    };
+    let wrong = ("LAYERS", "made-up-planet:t9");
+    assert!(picture("INIMAGE", wrong).await > 100);
+    assert!(picture("application/vnd.ogc.se_inimage", wrong).await > 100);
+    assert_eq!(picture("BLANK", wrong).await, 0);
+    assert!(picture("INIMAGE", ("FORMAT", "image/gif")).await > 100);
     service.stop().await;
 }
 

@@ -152,6 +152,54 @@ async fn what_is_made_of_the_members_is_asked_for_like_one_of_them() {
         assert!((found - expected).abs() < 1e-3, "{statistic} in {units}: {found}, expected {expected}");
     }
 
+    let mut client = DataServiceClient::connect(service.url("")).await.unwrap();
+    let mut series = async |member: Option<u32>, statistic: &str| {
+        let request = v1::GetSeriesRequest {
+            forecast: format!("forecasts/{}/{}/{}", path.model, path.reference_time.compact(), path.run_key),
+            variable: "t".to_owned(),
+            level: "500hPa".to_owned(),
+            latitude: Some(latitude),
+            longitude: Some(longitude),
+            units: "degC".to_owned(),
+            statistic: statistic.to_owned(),
+            member,
+            ..Default::default()
+        };
+        client.get_series(request).await.map(tonic::Response::into_inner)
+    };
+    let spread = series(None, "spread").await.unwrap();
+    assert!((spread.values[1].value.unwrap() - 1.0).abs() < 1e-3 && spread.run.unwrap().member.is_none());
+    for (member, statistic) in [(None, "median"), (None, "1"), (Some(1), "mean")] {
+        let error = series(member, statistic).await.unwrap_err();
+        assert_eq!(error.code(), tonic::Code::InvalidArgument, "{member:?} {statistic}: {error}");
+    }
+
+    // by the standards' ways
+    let position =
+        format!("collections/made-up-planet/position?coords=POINT({longitude}%20{latitude})&z=500&parameter-name=t");
+    for (statistic, units, expected) in [("mean", "K", control + 1.0), ("spread", "degC", 1.0)] {
+        let (status, body) = text(&service, &format!("/{position}&units={units}&member={statistic}")).await;
+        assert_eq!(status, 200, "{body}");
+        let coverage: Value = serde_json::from_str(&body).unwrap();
+        let found = coverage["ranges"]["t"]["values"][1].as_f64().unwrap() as f32;
+        assert!((found - expected).abs() < 1e-3, "{statistic} in {units}: {found}, expected {expected}");
+    }
+    let map = |member: &str| {
+        let bounds = "&CRS=CRS:84&BBOX=-180,-90,180,90&WIDTH=64&HEIGHT=32&FORMAT=image/png&TIME=";
+        let time = "2001-01-01T06:00:00Z";
+        format!(
+            "/wms?SERVICE=WMS&VERSION=1.3.0&REQUEST=GetMap&LAYERS=made-up-planet:t{bounds}{time}&DIM_MEMBER={member}"
+        )
+    };
+    let maps = [reqwest::get(service.url(&map("mean"))).await, reqwest::get(service.url(&map("spread"))).await];
+    let [mean, spread] = maps.map(Result::unwrap);
+    assert_eq!((mean.status().as_u16(), spread.status().as_u16()), (200, 200));
+    assert_ne!(mean.bytes().await.unwrap(), spread.bytes().await.unwrap());
+    let (status, body) = text(&service, &map("median")).await;
+    assert!(status == 400 && body.contains("InvalidDimensionValue"), "{status} {body}");
+    let (_, capabilities) = text(&service, "/wms?SERVICE=WMS&REQUEST=GetCapabilities").await;
+    assert!(capabilities.contains(",mean,spread,q10,q50,q90</Dimension>"), "{capabilities}");
+
     // tiles with their own colours
     let tile = async |statistic: &str| {
         let url = service.url(&format!("/tiles/{id}/t/500hPa/6h/0/0/0.png?member={statistic}"));

@@ -156,6 +156,7 @@ async fn streams_that_nobody_reads_cost_little_and_end_and_their_connections_go_
             if fields {
                 let request = v1::GetFieldRequest {
                     member: None,
+                    statistic: String::new(),
                     forecast: NAME.to_owned(),
                     variable: "t".to_owned(),
                     level: "500hPa".to_owned(),

@@ -126,6 +126,8 @@ impl Ledger {
         let options = AnyConnectOptions::from_str(&full).map_err(|error| wrong(error.to_string()))?;
         let pool = AnyPoolOptions::new()
             .max_connections(dialect.connections())
+            // a file's are open from the beginning: a crowd then needs no memory for them
+            .min_connections(if dialect == Dialect::Sqlite { dialect.connections() } else { 0 })
             .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| {
                 Box::pin(async move {

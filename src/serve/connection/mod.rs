@@ -7,6 +7,7 @@
 mod peers;
 mod reader;
 mod stall;
+mod turns;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -29,6 +30,7 @@ pub use peers::Peers;
 use reader::Streams;
 pub use reader::in_pieces;
 use stall::Watched;
+use turns::InTurn;
 
 const MAX_STREAMS: u32 = 128;
 const MAX_HEADER_BYTES: u32 = 32 << 10;
@@ -83,7 +85,8 @@ impl Connections {
             .max_send_buf_size(MAX_SEND_BUFFER)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+        let service = InTurn::new(TowerToHyperService::new(router));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             result = connection.as_mut() => return log(result),
             // an error means that the server is gone, which is a stop, too

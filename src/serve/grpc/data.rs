@@ -4,13 +4,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{convert, field_stream};
+use crate::serve::catalog::Whose;
 use crate::serve::error::{Error, Violation};
-use crate::serve::names::ForecastName;
+use crate::serve::names::{ForecastName, quoted};
 use crate::serve::select::{self, Violations};
 use crate::serve::series::{Interpolation, Place, series};
 use crate::serve::state::Shared;
 use crate::serve::tiles::{Drawing, Format, render};
-use crate::serve::units::{Shown, one_unit};
+use crate::serve::units::Shown;
 use crate::serve::v1;
 use crate::tile::{TILE_SIZE, TileError, TileId};
 
@@ -26,8 +27,18 @@ fn format(format: v1::TileFormat) -> Result<Format, Violation> {
     }
 }
 
-fn member(number: Option<u32>) -> Option<usize> {
-    number.map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+/// Whose values are asked for: one member's, or what is made of all.
+fn whose(member: Option<u32>, statistic: &str) -> Result<Option<Whose>, Error> {
+    match (member, Whose::parse(statistic)) {
+        (None, None) => Ok(None),
+        (Some(number), None) => Ok(Some(Whose::Member(usize::try_from(number).unwrap_or(usize::MAX)))),
+        (None, Some(Whose::Statistic(name))) => Ok(Some(Whose::Statistic(name))),
+        (None, Some(Whose::Member(_))) => {
+            let what = format!("{} is no statistic; the number of a member is given as member", quoted(statistic));
+            Err(Violation::new("statistic", what).into())
+        }
+        (Some(_), Some(_)) => Err(Violation::new("statistic", "is given beside member; expected one of them").into()),
+    }
 }
 
 fn tile(request: &v1::GetTileRequest, violations: &mut Violations) -> Option<TileId> {
@@ -50,7 +61,7 @@ impl v1::data_service_server::DataService for Data {
     async fn get_tile(&self, request: Request<v1::GetTileRequest>) -> Result<Response<v1::GetTileResponse>, Status> {
         let request = request.into_inner();
         let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?.of_member(member(request.member))?;
+        let forecast = self.0.catalog.open(&name).await?.of(whose(request.member, &request.statistic)?)?;
         let mut violations = Violations::default();
         let format = violations.take(format(request.format()));
         let tile = tile(&request, &mut violations);
@@ -74,7 +85,7 @@ impl v1::data_service_server::DataService for Data {
     async fn get_field(&self, request: Request<v1::GetFieldRequest>) -> Result<Response<Self::GetFieldStream>, Status> {
         let request = request.into_inner();
         let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?.of_member(member(request.member))?;
+        let forecast = self.0.catalog.open(&name).await?.of(whose(request.member, &request.statistic)?)?;
         let lead = convert::lead_time(request.lead_time);
         let selection = select::field(&forecast, &request.variable, &request.level, lead, Violations::default())?;
         Ok(Response::new(field_stream::start(forecast, selection, self.0.limits.stall_timeout)))
@@ -86,14 +97,15 @@ impl v1::data_service_server::DataService for Data {
     ) -> Result<Response<v1::GetSeriesResponse>, Status> {
         let request = request.into_inner();
         let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?.of_member(member(request.member))?;
+        let forecast = self.0.catalog.open(&name).await?.of(whose(request.member, &request.statistic)?)?;
         let mut violations = Violations::default();
         let column = select::column(&forecast, &request.variable, &request.level, &mut violations);
         let latitude = request.latitude.ok_or_else(|| Violation::missing("latitude", "degrees north"));
         let latitude = violations.take(latitude.and_then(Place::latitude));
         let longitude = request.longitude.ok_or_else(|| Violation::missing("longitude", "degrees east"));
         let longitude = violations.take(longitude.and_then(Place::longitude));
-        let shown = column.as_ref().and_then(|column| violations.take(one_unit(&column.variable, &request.units)));
+        let shown =
+            column.as_ref().and_then(|column| violations.take(forecast.one_unit(&column.variable, &request.units)));
         let (column, ((latitude, longitude), shown)) =
             violations.finish(column.zip(latitude.zip(longitude).zip(shown)))?;
         let interpolation = match request.interpolation() {

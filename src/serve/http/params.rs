@@ -61,17 +61,7 @@ impl Parameters {
 
     /// `member=`, where it is given: a number, or what is made of all members.
     pub fn whose(&self) -> Option<Whose> {
-        let text = Some(self.text("member")).filter(|text| !text.is_empty())?;
-        Some(text.parse().map_or_else(|_| Whose::Statistic(text.to_owned()), Whose::Member))
-    }
-
-    /// The same where it can be a number only.
-    pub fn member(&self) -> Result<Option<usize>, Violation> {
-        let wrong = |text| Violation::new("member", format!("{} is no number of a member", quoted(text)));
-        match self.text("member") {
-            "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| wrong(text)),
-        }
+        Whose::parse(self.text("member"))
     }
 
     pub fn number(&self, name: &'static str, expected: &str) -> Result<f64, Violation> {

@@ -253,7 +253,7 @@ class Client:
         longitude: float,
         interpolation: str = ...,
         units: str | None = ...,
-        member: int | None = ...,
+        member: int | str | None = ...,
     ) -> xarray.DataArray: ...
 
     @overload
@@ -267,7 +267,7 @@ class Client:
         longitude: float,
         interpolation: str = ...,
         units: str | None = ...,
-        member: int | None = ...,
+        member: int | str | None = ...,
     ) -> xarray.Dataset: ...
 
     def series(
@@ -291,7 +291,7 @@ class Client:
             longitude: degrees east, -360 to 360.
             interpolation: `nearest`, or `bilinear` between the four points around.
             units: of the answer, such as `degC`, `kn`, `hPa`; None: as stored.
-            member: of an ensemble.
+            member: of an ensemble, its number; or what is made of all of them: `mean`, `spread`, `q90`.
 
         Returns:
             float32 `[time]`, where `time` is the valid time; with `lead_time` along it, and `reference_time`, the level
@@ -313,7 +313,7 @@ class Client:
             longitude=longitude,
             interpolation=_enum(data_pb2.Interpolation, "INTERPOLATION_", interpolation),
             units=units,
-            member=member,
+            **_whose(member),
         )
         answer = self._call(self._data.GetSeries, request)
         return arrays.series(answer, self._variable(answer.run.forecast, variable), level)
@@ -325,7 +325,7 @@ class Client:
         level: str,
         lead_time: LeadTime | list[LeadTime] | list[datetime.timedelta],
         *,
-        member: int | None = None,
+        member: int | str | None = None,
     ) -> xarray.DataArray:
         """A whole field, at one lead time or several.
 
@@ -333,7 +333,7 @@ class Client:
             variable: a short name.
             level: `surface`, `500hPa`, `100m` or `ml8`.
             lead_time: one that is published; a list of them makes the first dimension, `time`.
-            member: of an ensemble.
+            member: of an ensemble, its number; or what is made of all of them: `mean`, `spread`, `q90`.
 
         Returns:
             float32 `[latitude, longitude]` (degrees, north to south and eastward), or `[y, x]` with the projection's attributes
@@ -350,7 +350,7 @@ class Client:
             variable=variable,
             level=level,
             lead_time=_duration(lead_time),
-            member=member,
+            **_whose(member),
         )
         parts = self._stream(self._data.GetField, request)
         return arrays.field(parts, lambda name: self._variable(name, variable))
@@ -383,6 +383,11 @@ class Client:
                 self._variables.clear()
             self._variables[forecast] = {each.name: each for each in self.forecast(forecast).variables}
         return self._variables[forecast][name]
+
+
+def _whose(member):
+    """One member, or what is made of all."""
+    return {"statistic": member} if isinstance(member, str) else {"member": member}
 
 
 def _message(kind, **fields):

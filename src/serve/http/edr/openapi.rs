@@ -118,7 +118,11 @@ fn query_parameters(kind: Kind) -> Vec<Value> {
             false,
             "Units of the answer: degC,kn,hPa, or of one parameter t2m:degC; the stored ones where it is left out",
         ),
-        text("member", false, "Of an ensemble the number of a member; 0, the control, where it is left out"),
+        text(
+            "member",
+            false,
+            "Of an ensemble the number of a member, or what is made of all: mean, spread, q90, …; 0, the control, where it is left out",
+        ),
     ];
     let choice = |name: &str, default: &str, values: &[&str]| json!({ "name": name, "in": "query", "schema": { "type": "string", "enum": values, "default": default } });
     parameters.push(choice("crs", "crs84", &["crs84", "native"]));

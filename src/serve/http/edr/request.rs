@@ -107,11 +107,11 @@ const KNOWN: [&str; 9] = ["coords", "z", "datetime", "parameter-name", "crs", "f
 const KNOWN_CUBE: [&str; 9] = ["bbox", "z", "datetime", "parameter-name", "crs", "f", "units", "member", "api-key"];
 
 impl Request {
-    /// The request, and the forecast with the member that it chooses.
+    /// The request, and the forecast of the member, or made of all members, that it chooses.
     pub fn read(kind: Kind, forecast: Arc<Forecast>, query: QueryPairs) -> Result<(Self, Arc<Forecast>), Error> {
         let known = if kind == Kind::Cube { &KNOWN_CUBE } else { &KNOWN };
         let parameters = Parameters::read(query, known)?;
-        let forecast = forecast.of_member(parameters.member()?)?;
+        let forecast = forecast.of(parameters.whose())?;
         let mut violations = Violations::default();
         let crs = violations.take(crs(&forecast, parameters.text("crs")));
         let (place, box_z) = match kind {
@@ -129,7 +129,7 @@ impl Request {
         let levels = violations.take(levels);
         let asked = levels
             .and_then(|levels| violations.take(choose(&forecast.offers, parameters.text("parameter-name"), &levels)));
-        let asked = asked.and_then(|asked| violations.take(with_units(asked, parameters.text("units"))));
+        let asked = asked.and_then(|asked| violations.take(with_units(&forecast, asked, parameters.text("units"))));
         let times = violations.take(Times::parse(parameters.text("datetime")));
         let steps = times.as_ref().and_then(|times| violations.take(times.steps(&forecast)));
         let parts = place.zip(asked).zip(steps.zip(crs.zip(format)));
@@ -284,7 +284,7 @@ fn choose(offers: &[Offer], names: &str, levels: &Levels) -> Result<Vec<Paramete
     }
 }
 
-fn with_units(mut parameters: Vec<Parameter>, text: &str) -> Result<Vec<Parameter>, Violation> {
+fn with_units(forecast: &Forecast, mut parameters: Vec<Parameter>, text: &str) -> Result<Vec<Parameter>, Violation> {
     let units = Units::parse(text);
     let variables: Vec<(&str, &Variable)> = parameters.iter().map(|p| (&*p.name, &p.variable)).collect();
     let shown = units.choose(&variables)?;
@@ -293,6 +293,7 @@ fn with_units(mut parameters: Vec<Parameter>, text: &str) -> Result<Vec<Paramete
         if *shown.units != *parameter.variable.units {
             parameter.shown = shown;
         }
+        parameter.shown = forecast.without_zero(parameter.shown.clone());
     }
     Ok(parameters)
 }

@@ -101,8 +101,13 @@ fn write(base: &str, version: Version, models: &[Model]) -> Result<String, fmt::
     operation("GetCapabilities", &[capabilities])?;
     operation("GetMap", &["image/png", "image/webp"])?;
     operation("GetFeatureInfo", &FORMATS)?;
-    let exceptions = if v130 { "XML" } else { "application/vnd.ogc.se_xml" };
-    writeln!(xml, "</Request>\n<Exception><Format>{exceptions}</Format></Exception>")?;
+    let exceptions = if v130 {
+        ["XML", "INIMAGE", "BLANK"]
+    } else {
+        ["application/vnd.ogc.se_xml", "application/vnd.ogc.se_inimage", "application/vnd.ogc.se_blank"]
+    };
+    let exceptions = exceptions.map(|format| format!("<Format>{format}</Format>")).concat();
+    writeln!(xml, "</Request>\n<Exception>{exceptions}</Exception>")?;
     writeln!(xml, "<Layer><Title>vejr</Title>")?;
     let crs = if v130 { "CRS" } else { "SRS" };
     for name in ["EPSG:4326", "EPSG:3857", "CRS:84"].iter().take(if v130 { 3 } else { 2 }) {
@@ -125,8 +130,9 @@ fn write_model(xml: &mut String, href: &str, v130: bool, model: &Model) -> fmt::
     let analysis = iso(spec.reference_time.valid());
     let times = times.collect::<Vec<_>>().join(",");
     let runs = reference_times.join(",");
-    let (members, control) = ((0..spec.members).map(|member| member.to_string()).collect::<Vec<_>>(), "0".to_owned());
-    let members = members.join(",");
+    let statistics = spec.statistics.iter().flat_map(|statistics| statistics.names(""));
+    let members = (0..spec.members).map(|member| member.to_string()).chain(statistics);
+    let (members, control) = (members.collect::<Vec<_>>().join(","), "0".to_owned());
     let mut dimensions = vec![("time", &times, &analysis), ("reference_time", &runs, &analysis)];
     if spec.is_ensemble() {
         dimensions.push(("member", &members, &control));

@@ -2,7 +2,8 @@
 
 use axum::response::Response;
 
-use super::request::Version;
+use super::map;
+use super::request::{Keys, Version};
 use crate::serve::error::{Error, Violation};
 use crate::serve::http::edr::escape;
 
@@ -49,7 +50,31 @@ impl Exception {
         Self::new(code, Violation::new(field, what).into())
     }
 
-    pub fn response(self, version: Version) -> Response {
+    /// In the form that the request names for exceptions: XML, or of a map a picture of its size, blank or with the message in
+    /// it.
+    pub async fn response(self, version: Version, keys: &Keys) -> Response {
+        let asked = keys.text("exceptions").to_ascii_lowercase();
+        let with_text = match asked.strip_prefix("application/vnd.ogc.se_").unwrap_or(&asked) {
+            "inimage" => true,
+            "blank" => false,
+            _ => return self.xml(version),
+        };
+        let is_map = ["getmap", "map"].contains(&&*keys.text("request").to_ascii_lowercase());
+        let Some((mut picture, format, background)) = map::blank(keys).filter(|_| is_map) else {
+            return self.xml(version);
+        };
+        let text = with_text.then(|| self.error.message());
+        let drawn = tokio::task::spawn_blocking(move || {
+            text.iter().for_each(|text| picture.write(text));
+            picture.encode(format, background)
+        });
+        match drawn.await {
+            Ok(Ok(bytes)) => self.error.picture(format.content_type(), bytes),
+            _ => self.xml(version),
+        }
+    }
+
+    fn xml(self, version: Version) -> Response {
         let code = self.code.name(version);
         let attribute = if code.is_empty() { String::new() } else { format!(" code=\"{code}\"") };
         let (kind, root) = match version {

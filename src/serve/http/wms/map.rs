@@ -19,15 +19,32 @@ pub const STYLE: &str = "default";
 /// A forecast goes on, and a default may change.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache");
 
-pub async fn answer(state: &Shared, version: Version, keys: &Keys) -> Result<Response, Exception> {
-    let format = match keys.text("format") {
-        "image/png" | "image/png; mode=8bit" => PictureFormat::Png,
-        "image/webp" => PictureFormat::WebP,
+fn format_of(keys: &Keys) -> Result<PictureFormat, Exception> {
+    match keys.text("format") {
+        "image/png" | "image/png; mode=8bit" => Ok(PictureFormat::Png),
+        "image/webp" => Ok(PictureFormat::WebP),
         other => {
             let what = format!("{} is not known; expected image/png or image/webp", quoted(other));
-            return Err(Exception::invalid(Code::InvalidFormat, "format", what));
+            Err(Exception::invalid(Code::InvalidFormat, "format", what))
         }
-    };
+    }
+}
+
+/// What is behind the layers; `None`: nothing.
+fn background_of(keys: &Keys) -> Result<Option<[u8; 3]>, Exception> {
+    let transparent = keys.text("transparent").eq_ignore_ascii_case("true");
+    if transparent { Ok(None) } else { color(keys.text("bgcolor")).map(Some) }
+}
+
+/// An empty picture as a map would be that went wrong; `None` where its size is not told.
+pub fn blank(keys: &Keys) -> Option<(Picture, PictureFormat, Option<[u8; 3]>)> {
+    let (width, height) = keys.size().ok()?;
+    let format = format_of(keys).unwrap_or(PictureFormat::Png);
+    Some((Picture::new(width, height), format, background_of(keys).unwrap_or(Some([255; 3]))))
+}
+
+pub async fn answer(state: &Shared, version: Version, keys: &Keys) -> Result<Response, Exception> {
+    let format = format_of(keys)?;
     let raster = keys.raster(version)?;
     let layers: Vec<&str> = keys.text("layers").split(',').filter(|layer| !layer.is_empty()).collect();
     if layers.is_empty() || layers.len() > MOST_LAYERS {
@@ -35,8 +52,7 @@ pub async fn answer(state: &Shared, version: Version, keys: &Keys) -> Result<Res
         return Err(Exception::invalid(Code::LayerNotDefined, "layers", what));
     }
     styles(keys)?;
-    let transparent = keys.text("transparent").eq_ignore_ascii_case("true");
-    let background = if transparent { None } else { Some(color(keys.text("bgcolor"))?) };
+    let background = background_of(keys)?;
     let mut picture = Picture::new(raster.width(), raster.height());
     let mut headers = HeaderMap::new();
     for layer in layers {

@@ -28,8 +28,10 @@ pub async fn wms(State(state): State<Shared>, uri: Uri, headers: HeaderMap, quer
     let pairs = query.map_or_else(|_| Vec::new(), |Query(pairs)| pairs);
     let keys = Keys::new(pairs);
     let version = keys.version();
-    let answer = answer(&state, &base(&uri, &headers), version, &keys).await;
-    answer.unwrap_or_else(|exception: Exception| exception.response(version))
+    match answer(&state, &base(&uri, &headers), version, &keys).await {
+        Ok(answer) => answer,
+        Err(exception) => exception.response(version, &keys).await,
+    }
 }
 
 async fn answer(state: &Shared, base: &str, version: Version, keys: &Keys) -> Result<Response, Exception> {

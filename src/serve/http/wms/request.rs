@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::exception::{Code, Exception};
 use crate::atmos::{Level, ReferenceTime, ValidTime};
-use crate::serve::catalog::Forecast;
+use crate::serve::catalog::{Forecast, Whose};
 use crate::serve::error::Error;
 use crate::serve::names::{ForecastName, quoted};
 use crate::serve::select::{self, Column, Selection, Violations};
@@ -46,8 +46,8 @@ impl Keys {
         text.parse().map_err(|_| Exception::invalid(code, name, format!("{} is no number", quoted(text))))
     }
 
-    /// The window and its pixels.
-    pub fn raster(&self, version: Version) -> Result<Raster, Exception> {
+    /// Width and height in pixels.
+    pub fn size(&self) -> Result<(usize, usize), Exception> {
         let size = |name: &'static str| -> Result<usize, Exception> {
             let pixels: usize = self.number(Code::None, name)?;
             if (1..=MOST_PIXELS).contains(&pixels) {
@@ -55,7 +55,12 @@ impl Keys {
             }
             Err(Exception::invalid(Code::None, name, format!("{pixels} is outside 1 to {MOST_PIXELS}")))
         };
-        let (width, height) = (size("width")?, size("height")?);
+        Ok((size("width")?, size("height")?))
+    }
+
+    /// The window and its pixels.
+    pub fn raster(&self, version: Version) -> Result<Raster, Exception> {
+        let (width, height) = self.size()?;
         let text = self.text("bbox");
         let numbers: Vec<f64> = text.split(',').filter_map(|number| number.trim().parse().ok()).collect();
         let &[a, b, c, d] = &numbers[..] else {
@@ -103,15 +108,11 @@ impl Keys {
             }
             Err(error) => return Err(error.into()),
         };
-        let member = match self.text("dim_member") {
-            "" => {
-                defaults.extend(forecast.reader.member().map(|member| format!("DIM_MEMBER={member}")));
-                None
-            }
-            text => Some(text.parse().map_err(|_| wrong("dim_member", text, "the number of a member"))?),
-        };
-        let forecast =
-            forecast.of_member(member).map_err(|error| Exception::new(Code::InvalidDimensionValue, error))?;
+        let whose = Whose::parse(self.text("dim_member"));
+        if whose.is_none() {
+            defaults.extend(forecast.reader.member().map(|member| format!("DIM_MEMBER={member}")));
+        }
+        let forecast = forecast.of(whose).map_err(|error| Exception::new(Code::InvalidDimensionValue, error))?;
         let spec = forecast.reader.spec();
         if reference.is_none() {
             defaults.push(format!("DIM_REFERENCE_TIME={}", iso(spec.reference_time.valid())));
