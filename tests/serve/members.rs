@@ -124,7 +124,7 @@ async fn every_way_of_asking_takes_a_member() {
     let (status, body) = text(&service, &format!("/tiles/{id}/t/500hPa/6h/0/0/0.png?member=3")).await;
     assert!(status == 400 && body.contains("members 0 to 2"), "{status} {body}");
     let (_, capabilities) = text(&service, "/wms?SERVICE=WMS&REQUEST=GetCapabilities").await;
-    assert!(capabilities.contains("<Dimension name=\"member\" units=\"\" default=\"0\">0,1,2</Dimension>"));
+    assert!(capabilities.contains("<Dimension name=\"member\" units=\"\" default=\"0\">0,1,2,mean,spread,"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod cube;
 mod grid;
 mod header;
+mod messages;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -18,12 +19,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use eccodes::{GribFile, GribMessage, Library, Logging};
+use eccodes::{GribMessage, Library, Logging};
 
 use super::{Array, Dataset, Dimension, Numbers, Source};
 use cube::Cubes;
 use grid::Horizontal;
 use header::Header;
+use messages::Messages;
 use sections::Field;
 
 /// More messages than anybody keeps in one file.
@@ -73,17 +75,16 @@ pub fn open(path: &Path) -> Result<Dataset, String> {
     let file = File::open(path).map_err(|error| format!("no readable file ({error})"))?;
     let damaged =
         |number: usize, reason: &dyn fmt::Display| format!("a damaged GRIB file (message {number}: {reason})");
-    let messages = GribFile::open(path).and_then(|file| file.messages());
+    let messages = Messages::of(&file).map_err(|error| format!("no readable file ({error})"))?;
     let mut cubes = Cubes::default();
     let mut editions = [false; 2];
     let mut number = 0;
-    for message in messages.map_err(|error| damaged(0, &error))? {
+    for message in messages {
         number += 1;
-        let message = message.map_err(|error| damaged(number, &error))?;
-        let bytes = message.as_bytes().map_err(|error| damaged(number, &error))?;
-        let offset = message.file_offset().map_err(|error| damaged(number, &error))?;
+        let messages::Message { offset, bytes } = message.map_err(|reason| damaged(number, &reason))?;
+        let fields = sections::fields(&bytes).map_err(|reason| damaged(number, &reason))?;
         let place = |field| Place { offset, length: bytes.len(), field };
-        editions[usize::from(message.get::<i64>("edition").is_ok_and(|edition| edition == 2))] = true;
+        editions[usize::from(!fields.is_empty())] = true;
         let mut add = |message: &GribMessage, field: Option<Field>| {
             if cubes.messages() == MOST_MESSAGES {
                 return Err(format!("more than {MOST_MESSAGES} messages"));
@@ -94,9 +95,8 @@ pub fn open(path: &Path) -> Result<Dataset, String> {
             cubes.add(header, place(field));
             Ok(())
         };
-        let fields = sections::fields(bytes).map_err(|reason| damaged(number, &reason))?;
         if fields.len() < 2 {
-            add(&message, None)?;
+            add(&GribMessage::from_bytes(&bytes).map_err(|error| damaged(number, &error))?, None)?;
             continue;
         }
         for field in fields {

@@ -33,9 +33,17 @@ impl Field {
     }
 }
 
+fn check_end(message: &[u8]) -> Result<(), String> {
+    if message.len() < INDICATOR + END.len() || !message.ends_with(END) {
+        return Err(format!("{} bytes that do not end with {:?}", message.len(), String::from_utf8_lossy(END)));
+    }
+    Ok(())
+}
+
 /// Sections 1 to 4 of a message of edition 1 lie one after the other, each as long as it says, at least as long as its kind is.
 fn check_edition_1(message: &[u8]) -> Result<(), String> {
     const INDICATOR: usize = 8;
+    check_end(message)?;
     let end = message.len().saturating_sub(END.len());
     let mut at = INDICATOR;
     let mut section = |number: u8, least: usize, to_the_end: bool| {
@@ -71,9 +79,7 @@ pub fn fields(message: &[u8]) -> Result<Vec<Field>, String> {
     if message.get(7) != Some(&2) {
         return check_edition_1(message).map(|()| Vec::new());
     }
-    if message.len() < INDICATOR + END.len() || !message.ends_with(END) {
-        return Err(format!("{} bytes that do not end with {:?}", message.len(), String::from_utf8_lossy(END)));
-    }
+    check_end(message)?;
     let end = message.len() - END.len();
     let mut fields = Vec::new();
     // sections 1 to 7 that hold for the field which is coming
