@@ -16,17 +16,11 @@ build: build-tools
 test: build-tools test-tools grib-tools
 	tests/run.sh
 
-# time and memory against the reference implementations, in one run
+# what vejr costs, beside the reference implementations: benches/RESULTS.md; `make bench BENCH="--only sfno,tiles"`
 bench: build test-tools
-	.venv/bin/python -m pip install --quiet -r models/sfno/requirements.txt -r models/neural-lam/requirements.txt
-	.venv/bin/python benches/sfno.py
-	.venv/bin/python benches/limited_area.py
-	.venv/bin/python benches/limited_area.py --model hi_lam
-	.venv/bin/python benches/ingest.py --rounds 3
-	@if .venv/bin/python -c 'import weathernext, xarray_jax' 2>/dev/null; then .venv/bin/python benches/graphcast.py; \
-		else echo 'GraphCast: not measured, its reference is not installed (models/graphcast/README.md)'; fi
-	@if .venv/bin/python -c 'import xpublish_tiles, xpublish_edr' 2>/dev/null; then .venv/bin/python benches/tiles.py; \
-		else echo 'tiles and points: not measured, xpublish-tiles and xpublish-edr are not installed (benches/tiles.py)'; fi
+	$(CARGO) bench --locked --no-run --bench ingest --bench kernels --bench limited_area_scale --bench tiles
+	.venv/bin/python -m pip install --quiet -r benches/requirements.txt
+	.venv/bin/python benches/run.py $(BENCH)
 
 # scores of the bundled model on its test year
 skill: build

@@ -1,27 +1,27 @@
 """Our GraphCast against the JAX reference: same weights, same analyses, same steps, same threads.
 
-    python benches/graphcast.py [--resolution 1] [--mesh 5] [--latent 512] [--steps 1] [--rounds 1] [--threads 2]
+    python benches/graphcast.py [--resolution 1] [--mesh 5] [--latent 512] [--steps 1] [--rounds 2] [--threads 2] [--json FILE]
 
 What is not said otherwise is the published GraphCast_small: one degree, 13 levels. Makes a case with random weights
 (`models/graphcast/reference.py`, which says what must be installed), which `--folder` keeps for the next time; then the two
-take turns. Printed are medians and their ratio: the steps alone, the whole process, and peak resident memory; and how far the
+take turns. Told are medians and their ratio: the steps alone, the whole process, and peak resident memory; and how far the
 two forecasts are apart after the last step. The reference runs in float32 and keeps to as many CPUs as there are threads. Its
 steps are those of the compiled function, from NumPy's arrays to results that are ready; to compile it, its graph included,
 is printed apart, and is part of the process, whose peak memory may be the compiler's.
 """
 
-import argparse
 import json
+import math
 import os
 import pathlib
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import common
+from common import ROOT
+
 MAKER = ROOT / "models/graphcast/reference.py"
 SETTINGS = ["resolution", "mesh", "latent", "message-steps", "hidden-layers", "radius", "levels", "precipitation"]
 
@@ -30,7 +30,7 @@ def prepare(args):
     """Weights, statistics and analyses, and our package of them."""
     settings = [part for name in SETTINGS for part in (f"--{name}", str(getattr(args, name.replace("-", "_"))))]
     subprocess.run([sys.executable, MAKER, args.folder, "--statics-only", *settings], check=True)
-    command = [args.vejr, "models", "import", args.folder, "--output", args.folder / "package"]
+    command = [args.program, "models", "import", args.folder, "--output", args.folder / "package"]
     subprocess.run(command, check=True, stdout=sys.stderr)
 
 
@@ -46,6 +46,10 @@ def reference(args):
     started = time.perf_counter()
     function = jax.jit(maker.predictor(published.model_config, published.task_config, scales).apply)
     first = dict(targets_template=targets.isel(time=[0]), forcings=forcings.isel(time=[0]))
+    if args.reference == "count":
+        traced = function.trace(published.params, inputs=inputs, **first)
+        arrays = jax.tree.leaves((published.params, inputs, first)) + traced.jaxpr.consts
+        return print(json.dumps({"flops": products(traced.jaxpr.jaxpr), "least_bytes": sum(array.nbytes for array in arrays)}))
     compiled = function.lower(published.params, inputs=inputs, **first).compile()
     result = {"compile_seconds": time.perf_counter() - started, "step_seconds": 0.0}
 
@@ -58,13 +62,21 @@ def reference(args):
     for last in maker.forecast(apply, jax.device_put(published.params), inputs, targets, forcings):
         pass
     maker.write_forecast([last], init.time.values[-1], args.reference)
-    print(json.dumps({**result, "peak_resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+    print(json.dumps({**result, "peak_resident_bytes": common.own_peak()}))
 
 
-def timed(command, env):
-    started = time.perf_counter()
-    out = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {**json.loads(out.splitlines()[-1]), "process_seconds": time.perf_counter() - started}
+def products(jaxpr):
+    """FLOPs of the matrix products of a traced function."""
+    from jax.extend.core import jaxprs_in_params
+
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            inner = math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+            total += 2 * inner * equation.outvars[0].aval.size
+        total += sum(products(inner) for inner in jaxprs_in_params(equation.params))
+    return total
 
 
 def distance(forecast, final):
@@ -82,8 +94,7 @@ def distance(forecast, final):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vejr", type=pathlib.Path, default=ROOT / "target/release/vejr")
+    parser = common.arguments(__doc__, rounds=2)
     parser.add_argument("--resolution", type=float, default=1.0)
     parser.add_argument("--mesh", type=int, default=5)
     parser.add_argument("--latent", type=int, default=512)
@@ -93,43 +104,37 @@ def main():
     parser.add_argument("--levels", default="13")
     parser.add_argument("--precipitation", choices=["input", "output", "none"], default="input")
     parser.add_argument("--steps", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=pathlib.Path, help="what is made once")
-    parser.add_argument("--reference", help=argparse.SUPPRESS)
+    parser.add_argument("--reference", help=common.argparse.SUPPRESS)
     args = parser.parse_args()
     if args.reference:
         return reference(args)
 
-    threads, steps = str(args.threads), str(args.steps)
-    env = {**os.environ, "RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
-    ours, theirs = [], []
+    report = common.Report("graphcast", args)
+    what = f"graphcast, {args.resolution:g}°, mesh {args.mesh}, width {args.latent}, {args.message_steps} message steps, levels {args.levels}"
+    if missing := common.absent("weathernext", "xarray_jax", "jax"):
+        why = f"{', '.join(missing)} not installed (models/graphcast/README.md says how)"
+        report.not_measured("graphcast against its reference", why)
+        return report.finish()
     with tempfile.TemporaryDirectory() as temporary:
         args.folder = (args.folder or pathlib.Path(temporary) / "case").resolve()
         if not args.folder.exists():
+            common.progress("making weights and analyses")
             prepare(args)
-        final = f"{temporary}/reference.nc"
-        for n in range(args.rounds):
-            forecast = f"{temporary}/{n}.zarr"
-            command = [args.vejr, "forecast", "--json", "--device", "cpu", "--model", args.folder / "package"]
-            ours.append(timed([*command, "--init", args.folder / "init.nc", "--steps", steps, "--output", forecast], env))
-            command = [sys.executable, __file__, "--folder", args.folder, "--threads", threads, "--steps", steps]
-            theirs.append(timed([*command, "--reference", final], env))
-            print(f"round {n + 1} of {args.rounds}", file=sys.stderr)
-        apart = distance(forecast, final)
+        final, init = f"{temporary}/reference.nc", ["--init", args.folder / "init.nc"]
+        theirs = [sys.executable, __file__, "--folder", args.folder, "--threads", args.threads, "--steps", args.steps]
 
-    def median(runs, key):
-        return statistics.median(run[key] for run in runs)
+        def ours(n):
+            return common.forecast_command(args, args.folder / "package", f"{temporary}/{n}.zarr", args.steps, *init)
 
-    shape = f"{args.resolution:g}°, mesh {args.mesh}, latent {args.latent}, {args.message_steps} message steps"
-    print(f"{shape}, levels {args.levels}, {steps} steps, {threads} threads")
-    for label, key, unit in [
-        ("steps", "step_seconds", 1), ("process", "process_seconds", 1), ("peak memory, MiB", "peak_resident_bytes", 2**20)
-    ]:  # fmt: skip
-        a, b = median(ours, key) / unit, median(theirs, key) / unit
-        print(f"{label:18} vejr {a:10.2f}   JAX {b:10.2f}   ratio {a / b:.2f}")
-    print(f"{'compiling':18} {'':15}   JAX {median(theirs, 'compile_seconds'):10.2f}")
-    print(f"apart after the last step: {apart:.1e} (relative L2, worst channel)")
+        runs = common.compare_forecasts(
+            report, what, "JAX", args.steps, ours, lambda _: [*theirs, "--reference", final], [*theirs, "--reference", "count"]
+        )
+        apart = distance(f"{temporary}/{args.rounds - 1}.zarr", final)
+    compiling = common.median(runs["theirs"], "compile_seconds")
+    report.note(common.Sections.STEPS, f"{what}: JAX compiles for {compiling:.1f} s, which is part of its process")
+    report.note(common.Sections.STEPS, f"{what}: after {common.plural(args.steps, 'step')} apart by {apart:.1e} (relative L2, worst variable and level)")
+    report.finish()
 
 
 if __name__ == "__main__":

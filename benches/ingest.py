@@ -1,22 +1,19 @@
 """Reading the analysis of a 0.25° model against xarray with netCDF4: same file, same fields, in one run.
 
-    python benches/ingest.py [--rounds 5] [--levels 13]
+    python benches/ingest.py [--rounds 3] [--levels 13] [--json FILE]
 
 A file of 6 variables on 13 levels (721 × 1440, NetCDF-4, deflate with shuffle) is made, once compressed level by level and
-once all levels together. The two take turns, so that a machine that slows down slows down both. Printed are medians of
-what opening, reading and assembling took, without starting the program, and peak memory over the size of the state.
+once all levels together. The two take turns. Told are medians of what opening, reading and assembling took, without starting the
+program, and peak memory over the size of the state.
 """
 
-import argparse
 import json
-import pathlib
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import common
+
 SHAPE = (721, 1440)
 VARIABLES = {  # units, mean, spread
     "t": ("K", 250, 20),
@@ -76,55 +73,35 @@ def reference(path, levels):
     print(json.dumps({"seconds": seconds, "mean": float(state.mean(dtype=np.float64))}))
 
 
-def run(command):
-    """What the program printed."""
-    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return json.loads(output.strip().splitlines()[-1])
-
-
-def peak(command):
-    """In a process that starts nothing else: the peak of its children is that of the command."""
-    script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-    script += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
-    return int(subprocess.run([sys.executable, "-c", script, *command], check=True, capture_output=True).stdout)
-
-
-def program():
-    build = ["cargo", "bench", "--bench", "ingest", "--no-run", "--message-format=json"]
-    lines = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    found = [json.loads(line) for line in lines]
-    return next(m["executable"] for m in found if m.get("target", {}).get("kind") == ["bench"] and m.get("executable"))
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = common.arguments(__doc__)
     parser.add_argument("--levels", type=int, default=13)
-    parser.add_argument("--reference", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--reference", metavar="FILE", help=common.argparse.SUPPRESS)
     args = parser.parse_args()
     if args.reference:
         return reference(args.reference, args.levels)
-    ours = program()
+    ours = common.executable("ingest", args)
+    report, section = common.Report("ingest", args), common.Sections.INGEST
     state = len(VARIABLES) * args.levels * SHAPE[0] * SHAPE[1] * 4
+    env, reference_env = common.environment(args.threads), common.environment(args.threads, reference=True)
     for together in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/analysis.nc"
+            common.progress("writing a file")
             write(path, args.levels, together)
-            commands = {
-                "vejr": [ours, path],
-                "xarray": [sys.executable, __file__, "--reference", path, "--levels", str(args.levels)],
-            }
-            results = {name: [] for name in commands}
-            for _ in range(args.rounds):
-                for name, command in commands.items():
-                    results[name].append(run(command))
-            seconds = {name: statistics.median(r["seconds"] for r in found) for name, found in results.items()}
-            means = [found[0]["mean"] for found in results.values()]
+            theirs = [sys.executable, __file__, "--reference", path, "--levels", args.levels]
+            runs = common.alternating(
+                args.rounds, ours=lambda _: common.run([ours, path], env), theirs=lambda _: common.run(theirs, reference_env)
+            )  # fmt: skip
+            means = [found[0]["mean"] for found in runs.values()]
             assert abs(means[0] - means[1]) <= 1e-6 * abs(means[1]), means
-            memory = {name: peak(command) / state for name, command in commands.items()}
-            print(f"compressed {'all levels together' if together else 'level by level'}:")
-            print(f"  seconds: vejr {seconds['vejr']:.3f}, xarray {seconds['xarray']:.3f}, ratio {seconds['vejr'] / seconds['xarray']:.2f}")
-            print(f"  largest process over the state ({state / 2**20:.0f} MiB): vejr {memory['vejr']:.2f}, xarray {memory['xarray']:.2f}")
+            seconds = [common.median(found, "seconds") for found in runs.values()]
+            memory = [common.largest_process([ours, path], env) / state, common.largest_process(theirs, reference_env) / state]
+            what = f"{len(VARIABLES) * args.levels} fields of {SHAPE[0]} × {SHAPE[1]}, compressed {'all levels together' if together else 'level by level'}"
+            report.row(section, f"{what}: reading", "s", *seconds, "xarray")
+            report.row(section, f"{what}: largest process", "states", *memory, "xarray")
+    report.note(section, f"NetCDF-4 with deflate; a state is {state / common.MIB:.0f} MiB")
+    report.finish()
 
 
 if __name__ == "__main__":

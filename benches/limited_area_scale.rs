@@ -2,12 +2,15 @@
 //! on the grid's side and 300 on the mesh, 55 channels.
 //!
 //!     cargo bench --bench limited_area_scale
+//!
+//! The last line is JSON, for `benches/scaling.py`.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
+use serde_json::json;
 use vejr::device::peak_resident_bytes;
 use vejr::model::arch::neural_lam::{
     Aggregation, Architecture, Dialect, GnnType, GraphSection, NeuralLam, NeuralLamConfig, Widths, create_graph,
@@ -73,6 +76,7 @@ fn main() {
     drop(graph);
     println!("loading: {:.1} s", started.elapsed().as_secs_f64());
     let x = Tensor::randn(0f32, 1f32, (nx * ny, widths.input), &device).unwrap();
+    let mut times = Vec::new();
     for step in 1..=3 {
         let started = Instant::now();
         let out = network.forward(&[&x], &[]).unwrap();
@@ -80,5 +84,8 @@ fn main() {
         assert_eq!(out.dims(), [nx * ny, CHANNELS]);
         let gibibytes = peak_resident_bytes().map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 30));
         println!("step {step}: {seconds:.2} s, peak memory {gibibytes:.2} GiB");
+        times.push(seconds);
     }
+    times.sort_by(f64::total_cmp);
+    println!("{}", json!({ "step_seconds": times[1], "peak_resident_bytes": peak_resident_bytes() }));
 }

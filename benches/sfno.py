@@ -1,25 +1,21 @@
 """Our forecast against the PyTorch reference: same weights, same analysis, same steps, same threads, in one run.
 
-    python benches/sfno.py [--package DIR] [--init FILE] [--steps 40] [--rounds 5] [--threads 2]
+    python benches/sfno.py [--package DIR] [--init FILE] [--steps 40] [--rounds 3] [--threads 2] [--json FILE]
 
-The two take turns, so that a machine that slows down slows down both. Printed are medians and their ratio: the steps
-alone (`vejr forecast` without starting, reading and publishing; PyTorch without importing and loading), the whole
-process, and peak resident memory; and how far the two forecasts are apart after the last step.
+The two take turns. Told are medians and their ratio: the steps alone (`vejr forecast` without starting, reading and publishing;
+PyTorch without importing and loading), the whole process, and peak resident memory; and how far the two forecasts are apart
+after the last step.
 """
 
-import argparse
 import json
-import os
 import pathlib
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import tomllib
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import common
+from common import ROOT
 
 
 def initial_state(channels, path):
@@ -59,6 +55,8 @@ def reference(args):
     mean, std, diff_std = column("mean"), column("std"), column("diff_std", 1.0)
     tendency = manifest["model"]["predicts"] == "tendency"
     state = torch.from_numpy(initial_state(manifest["channel"], args.init))
+    if args.reference == "count":
+        return print(json.dumps(common.count_operations(lambda: network(state[None]), [network], [state, state])))
     started = time.perf_counter()
     with torch.inference_mode():
         for _ in range(args.steps):
@@ -66,70 +64,39 @@ def reference(args):
             state = state + y * diff_std if tendency else y * std + mean
     seconds = time.perf_counter() - started
     np.save(args.reference, state.numpy())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"step_seconds": seconds, "peak_resident_bytes": peak}))
-
-
-def timed(command, env):
-    started = time.perf_counter()
-    out = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {**json.loads(out.splitlines()[-1]), "process_seconds": time.perf_counter() - started}
-
-
-def distance(forecast, final, channels):
-    """Largest relative L2 distance of the last step over the channels."""
-    import numpy as np
-    import xarray
-
-    ours = xarray.open_zarr(forecast).isel(reference_time=0, lead_time=-1)
-    distances = []
-    for channel, theirs in zip(channels, np.load(final)):
-        field = ours[channel["name"]]
-        if isinstance(channel["level"], dict):
-            field = field.sel(channel["level"])
-        distances.append(np.linalg.norm(field.values - theirs) / np.linalg.norm(theirs))
-    return np.max(distances)  # NaN if there is one
+    print(json.dumps({"step_seconds": seconds, "peak_resident_bytes": common.own_peak()}))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.arguments(__doc__)
     parser.add_argument("--package", type=pathlib.Path, default=ROOT / "models/held-suarez-sfno")
     parser.add_argument("--init", type=pathlib.Path, default=ROOT / "data-samples/held-suarez-init.nc")
-    parser.add_argument("--vejr", type=pathlib.Path, default=ROOT / "target/release/vejr")
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--reference", help=argparse.SUPPRESS)
+    parser.add_argument("--reference", help=common.argparse.SUPPRESS)
     args = parser.parse_args()
     if args.reference:
         return reference(args)
 
-    threads, steps = str(args.threads), str(args.steps)
-    env = {**os.environ, "RAYON_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
-    same = ["--init", args.init, "--steps", steps]
-    ours, theirs = [], []
+    import numpy as np
+
+    report = common.Report("sfno", args)
+    manifest = tomllib.loads((args.package / "model.toml").read_text())
+    h, w = manifest["arch"]["img_size"]
+    what = f"sfno, {h} × {w} points, width {manifest['arch']['embed_dim']}"
     with tempfile.TemporaryDirectory() as folder:
         final = f"{folder}/reference.npy"
-        for n in range(args.rounds):
-            forecast = f"{folder}/{n}.zarr"
-            command = [args.vejr, "forecast", "--json", "--device", "cpu", "--model", args.package, "--output", forecast]
-            ours.append(timed(command + same, env))
-            command = [sys.executable, __file__, "--package", args.package, "--threads", threads, "--reference", final]
-            theirs.append(timed(command + same, env))
-            print(f"round {n + 1} of {args.rounds}", file=sys.stderr)
-        channels = tomllib.loads((args.package / "model.toml").read_text())["channel"]
-        apart = distance(forecast, final, channels)
-    print(f"{steps} steps of {args.package.name}, {threads} threads, medians of {args.rounds} alternating rounds")
-    print(f"{'':20} {'vejr':>9} {'PyTorch':>9} {'ratio':>7}")
-    rows = [
-        ("steps, s", "step_seconds", 1),
-        ("whole process, s", "process_seconds", 1),
-        ("peak memory, MiB", "peak_resident_bytes", 2**20),
-    ]
-    for label, key, unit in rows:
-        a, b = (statistics.median(run[key] for run in runs) / unit for runs in (ours, theirs))
-        print(f"{label:20} {a:9.3f} {b:9.3f} {a / b:7.3f}")
-    print(f"relative L2 distance after the last step, worst channel: {apart:.1e}")
+        theirs = [sys.executable, __file__, "--package", args.package, "--threads", args.threads, "--init", args.init, "--steps", args.steps]
+
+        def ours(n):
+            return common.forecast_command(args, args.package, f"{folder}/{n}.zarr", args.steps, "--init", args.init)
+
+        common.compare_forecasts(
+            report, what, "PyTorch", args.steps, ours, lambda _: [*theirs, "--reference", final], [*theirs, "--reference", "count"]
+        )
+        fields = common.last_step(f"{folder}/{args.rounds - 1}.zarr", manifest["channel"])
+        apart = common.worst_channel(zip((field.values for field in fields), np.load(final)))
+    report.note(common.Sections.STEPS, f"{what}: after {common.plural(args.steps, 'step')} apart by {apart:.1e} (relative L2, worst channel)")
+    report.finish()
 
 
 if __name__ == "__main__":

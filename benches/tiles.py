@@ -1,29 +1,27 @@
 """Tiles and points against xpublish-tiles and xpublish-edr: the same forecast, the same places, in one run.
 
-    pip install xpublish-tiles==0.4.3 xpublish-edr==0.11.1 uvicorn zarrs
-    python benches/tiles.py [--leads 40] [--tiles 600] [--points 300] [--rounds 3] [--concurrency 8]
+    pip install -r benches/requirements.txt
+    python benches/tiles.py [--leads 40] [--tiles 600] [--points 300] [--rounds 3] [--concurrency 8] [--json FILE]
 
 A forecast of 8 variables on 0.25° is published by vejr's own writer; the peers read it with xarray and zarrs' codecs, the map
 copy for tiles and the series copy for points. Servers remember nothing that they have read; what the kernel keeps of the disk, it
 keeps for all. Addresses are drawn with a seed: zooms 2 to 6, all leads; others of the same kind are asked for before, so that
 nobody compiles or opens anything while it is measured, and values at a place are compared. The servers take turns, each round with
-addresses of its own. Printed are medians of the rounds: requests per second, times, CPU time per request, the mean answer; the
-server's greatest memory; the ratios of the rounds; and the machine's load, since times count only beside what else was running.
+addresses of its own. Told are medians of the rounds: requests per second, times, CPU time per request; and the server's greatest
+memory.
 """
 
-import argparse
 import json
 import os
-import pathlib
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import common
+
 # and the values that the colours span
 VARIABLES = {
     "t2m": (255, 295),
@@ -50,16 +48,6 @@ plugins = {"tiles": TilesPlugin(), "edr": CfEdrPlugin()}
 app = xpublish.Rest(datasets, plugins=plugins, cache_kws={"available_bytes": 1}).app
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 """
-
-
-def program():
-    """The benchmark's own program, built."""
-    command = ["cargo", "bench", "--bench", "tiles", "--no-run", "--message-format=json"]
-    for line in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines():
-        message = json.loads(line)
-        if message.get("target", {}).get("name") == "tiles" and message.get("executable"):
-            return message["executable"]
-    sys.exit("cargo built no benchmark")
 
 
 class Server:
@@ -109,17 +97,20 @@ def free_port():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common.arguments(__doc__)
     parser.add_argument("--leads", type=int, default=40)
     parser.add_argument("--tiles", type=int, default=600)
     parser.add_argument("--points", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", type=int, default=20, help="requests of each kind before the measured ones")
     parser.add_argument("--concurrency", type=int, default=8)
-    parser.add_argument("--program", help="the built benchmark, where it is not to be built")
     parser.add_argument("--peers", choices=["yes", "no"], default="yes")
     options = parser.parse_args()
-    tool = options.program or program()
+    report = common.Report("tiles", options)
+    missing = common.absent("xpublish_tiles", "xpublish_edr", "uvicorn", "zarrs")
+    if missing and options.peers == "yes":
+        report.not_measured("tiles and points of the references", f"{', '.join(missing)} not installed (benches/requirements.txt)")
+        options.peers = "no"
+    tool = common.executable("tiles", options)
     drawn = random.Random(20260101)
     tiles, points = [], []
     for _ in range(options.tiles + options.warm):
@@ -175,32 +166,33 @@ def main():
                 same_values(*(server.base + paths[0] for server, paths in (asked["vejr points"], asked["xpublish-edr"])))
             for server, paths in asked.values():
                 ask(tool, server, paths[: options.warm], options.concurrency)
-            load = [os.getloadavg()[0]]
-            rounds = {what: [] for what in asked}
-            for part in range(options.rounds):
-                for what, (server, paths) in asked.items():
-                    mine = paths[options.warm :][part :: options.rounds]
-                    rounds[what].append(measure(tool, server, mine, options.concurrency))
-            load.append(os.getloadavg()[0])
 
-            def median(what, key):
-                return statistics.median(each[key] for each in rounds[what])
+            def turn(what):
+                server, paths = asked[what]
+                paths = paths[options.warm :]
+                return lambda part: measure(tool, server, paths[part :: options.rounds], options.concurrency)
 
-            print(f"{'':16}{'per second':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}{'kB':>8}{'MiB':>8}")
-            for what, (server, _) in asked.items():
-                rate, p50, p99, cpu, size = (median(what, key) for key in ["per_second", "p50_ms", "p99_ms", "cpu_ms", "bytes"])
-                print(f"{what:16}{rate:12.1f}{p50:10.1f}{p99:10.1f}{cpu:10.2f}{size / 1e3:8.1f}{server.memory():8.0f}")
-            for one, other in [("vejr tiles", "xpublish-tiles"), ("vejr points", "xpublish-edr")]:
-                if other in rounds:
-                    ratios = [a["per_second"] / b["per_second"] for a, b in zip(rounds[one], rounds[other])]
-                    each = ", ".join(f"{ratio:.1f}" for ratio in ratios)
-                    print(f"{one} / {other}: {statistics.median(ratios):.1f} × the requests per second ({each})")
-            print(f"load of the machine ({os.cpu_count()} cores): {load[0]:.1f} before, {load[1]:.1f} after")
+            rounds = common.alternating(options.rounds, **{what: turn(what) for what in asked})
+            for one, other, what in [
+                ("vejr tiles", "xpublish-tiles", "PNG tiles, zooms 2 to 6"),
+                ("vejr points", "xpublish-edr", f"EDR position, {len(VARIABLES)} × {options.leads} values"),
+            ]:
+                for label, unit, key in [
+                    ("requests a second", "/s", "per_second"), ("half of them within", "ms", "p50_ms"),
+                    ("99 % of them within", "ms", "p99_ms"), ("CPU time of a request", "ms", "cpu_ms"),
+                ]:  # fmt: skip
+                    ours, theirs = (common.median(rounds[name], key) if name in rounds else None for name in (one, other))
+                    report.row(common.Sections.TILES, f"{what}: {label}", unit, ours, theirs, other)
+            peak = [asked[name][0].memory() if name in asked else None for name in ("vejr tiles", "xpublish-tiles")]
+            report.row(common.Sections.TILES, "the server: peak memory", "MiB", *peak, "xpublish")
         finally:
             if peer:
                 peer.terminate()
             process.stdin.close()
             process.wait()
+    kind = f"{len(VARIABLES)} variables and {options.leads} leads on 0.25°, {options.concurrency} requests at a time, data not cached"
+    report.note(common.Sections.TILES, kind)
+    report.finish()
 
 
 if __name__ == "__main__":
