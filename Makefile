@@ -5,13 +5,17 @@ CARGO ?= cargo
 # cmake and node may come from a folder of our own, see deploy/build-tools.sh
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: demo build test bench skill clean build-tools test-tools grib-tools
+.PHONY: demo build cuda test bench skill clean build-tools test-tools grib-tools
 
 demo: build
 	target/release/vejr demo
 
 build: build-tools
 	$(CARGO) build --release --locked
+
+# for NVIDIA GPUs, too: deploy/cuda.md
+cuda:
+	@deploy/cuda-build.sh
 
 test: build-tools test-tools grib-tools
 	tests/run.sh

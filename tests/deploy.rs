@@ -41,3 +41,31 @@ fn systemd_accepts_the_units() {
     let ours: Vec<&str> = said.lines().filter(|line| line.contains(folder.path().to_str().unwrap())).collect();
     assert!(output.status.success() && ours.is_empty(), "{said}");
 }
+
+#[test]
+fn shells_accept_the_scripts() {
+    let scripts = std::fs::read_dir(deploy("")).unwrap().map(|entry| entry.unwrap().path());
+    let scripts: Vec<PathBuf> = scripts.filter(|path| path.extension().is_some_and(|ending| ending == "sh")).collect();
+    assert_eq!(scripts.len(), 4);
+    for script in scripts {
+        python::run(Command::new("bash").arg("-n").arg(script));
+    }
+}
+
+#[test]
+fn the_cuda_build_changes_how_libraries_are_found_and_nothing_else() {
+    // in place of rustc: what would be compiled
+    let compiled = |package: &str, feature: &str| {
+        let features = ["--cfg", "feature=\"driver\"", "--cfg", feature, "src/lib.rs"];
+        let mut rustc = Command::new(deploy("cuda-rustc.sh"));
+        rustc.env("CARGO_PKG_NAME", package).args(["printf", "%s|"]).args(features);
+        let output = rustc.output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    };
+    let linked = "feature=\"dynamic-linking\"";
+    let others = |feature: &str| Some(format!("--cfg|feature=\"driver\"|--cfg|{feature}|src/lib.rs|"));
+    assert_eq!(compiled("cudarc", linked), others("feature=\"dynamic-loading\""));
+    assert_eq!(compiled("candle-core", linked), others(linked));
+    // asked for otherwise, cudarc is no longer what this is for
+    assert_eq!(compiled("cudarc", "feature=\"static-linking\""), None);
+}

@@ -111,17 +111,42 @@ fn open_cuda(request: DeviceRequest, _index: usize) -> Result<Device, DeviceErro
 
 #[cfg(feature = "cuda")]
 fn cuda_devices() -> usize {
-    use candle_core::cuda_backend::cudarc::driver::{CudaContext, sys::is_culib_present};
-    // SAFETY: only asks whether the driver library can be loaded.
-    if unsafe { is_culib_present() } { CudaContext::device_count().unwrap_or(0).max(0) as usize } else { 0 }
+    count_cuda_devices().unwrap_or(0)
+}
+
+/// GPUs that the driver knows, or why there are none.
+#[cfg(feature = "cuda")]
+fn count_cuda_devices() -> Result<usize, String> {
+    use candle_core::cuda_backend::cudarc::driver::{CudaContext, sys};
+    // SAFETY: only asks whether the driver's library can be loaded, without which every other call panics.
+    if !unsafe { sys::is_culib_present() } {
+        return Err("NVIDIA's driver is not installed on this machine: there is no libcuda.so.1".to_owned());
+    }
+    let count = CudaContext::device_count().map_err(|error| format!("NVIDIA's driver finds no GPU: {error}"))?;
+    Ok(count.max(0) as usize)
 }
 
 #[cfg(feature = "cuda")]
 fn open_cuda(request: DeviceRequest, index: usize) -> Result<Device, DeviceError> {
-    let count = cuda_devices();
+    use candle_core::cuda_backend::cudarc::{cublas, curand, driver};
     let unavailable = |reason| DeviceError::Unavailable { request, reason };
+    let count = count_cuda_devices().map_err(unavailable)?;
     if index >= count {
         return Err(unavailable(format!("this machine has {count} NVIDIA GPU(s) with a working driver")));
+    }
+    let (mut version, needed) = (0, driver::sys::CUDA_VERSION as i32);
+    // SAFETY: writes one integer.
+    let asked = unsafe { driver::sys::cuDriverGetVersion(&mut version) };
+    if asked == driver::sys::CUresult::CUDA_SUCCESS && version < needed {
+        let cuda = |version: i32| format!("CUDA {}.{}", version / 1000, version % 1000 / 10);
+        let versions = format!("it is for {}, and this vejr needs {}", cuda(version), cuda(needed));
+        return Err(unavailable(format!("NVIDIA's driver is too old: {versions}")));
+    }
+    // SAFETY: only asks whether they can be loaded, without which opening the device panics.
+    let (has_cublas, has_curand) = unsafe { (cublas::sys::is_culib_present(), curand::sys::is_culib_present()) };
+    if let Some((name, _)) = [("cuBLAS", has_cublas), ("cuRAND", has_curand)].iter().find(|(_, present)| !present) {
+        let advice = "install it, and name its folder in LD_LIBRARY_PATH (deploy/cuda.md)";
+        return Err(unavailable(format!("NVIDIA's library {name} cannot be loaded: {advice}")));
     }
     Device::new_cuda(index).map_err(|error| unavailable(error.to_string()))
 }
