@@ -105,7 +105,7 @@ fn cuda_devices() -> usize {
 
 #[cfg(not(feature = "cuda"))]
 fn open_cuda(request: DeviceRequest, _index: usize) -> Result<Device, DeviceError> {
-    let reason = "this vejr was built without GPU support; use --device cpu, or build with --features cuda".to_owned();
+    let reason = "this vejr was built without GPU support; use --device cpu, or build it with make cuda".to_owned();
     Err(DeviceError::Unavailable { request, reason })
 }
 
