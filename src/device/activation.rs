@@ -133,7 +133,8 @@ fn exp(x: f32) -> f32 {
     // adding and subtracting it rounds to an integer
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let octaves = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let octaves = rounded - ROUND;
     // ln 2 in two parts, the first with few digits
     let r = (x - octaves * 0.693_359_4) + octaves * 2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
@@ -141,8 +142,8 @@ fn exp(x: f32) -> f32 {
         p = p * r + c;
     }
     let mantissa = p * r * r + r + 1.0;
-    // NaN becomes 0 octaves, and stays NaN by its mantissa
-    let scale = f32::from_bits(((octaves as i32 + 127) as u32) << 23);
+    // the last bits of what was rounded are the integer, and go where a float has its exponent; NaN stays NaN by its mantissa
+    let scale = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
     mantissa * scale
 }
 

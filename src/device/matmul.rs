@@ -10,7 +10,7 @@ use candle_core::{Device, Result, Tensor, bail};
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::slices::{Shared, with_f32};
+use super::slices::{Shared, with_f32, written};
 
 /// Which part of each product is needed, where the matrices of a batch are triangular as a whole. `b` is the index in
 /// the batch.
@@ -64,38 +64,44 @@ pub fn batched_matmul(lhs: &Tensor, rhs: &Tensor, triangle: Triangle, axis: Batc
         let product = lhs.broadcast_matmul(&rhs.contiguous()?)?;
         return if axis == BatchAxis::First { Ok(product) } else { product.transpose(0, 1)?.contiguous() };
     }
-    let mut out = vec![0f32; batch * m * n];
-    let shared = Shared(out.as_mut_ptr());
-    with_f32(lhs, |lhs_values, lhs_layout| {
-        with_f32(rhs, |rhs_values, rhs_layout| {
-            let (ls, rs) = (lhs_layout.stride(), rhs_layout.stride());
-            (0..batch).into_par_iter().for_each(|b| {
-                let (rows, inner) = (triangle.rows(b, m), triangle.inner(b, k));
-                let (out_start, out_stride) = match axis {
-                    BatchAxis::First => (b * m * n, n),
-                    BatchAxis::Second => (b * n, batch * n),
-                };
-                let lhs_b = if lhs_batch == 1 { 0 } else { b };
-                let left = lhs_layout.start_offset() + lhs_b * ls[0] + rows.start * ls[1] + inner.start * ls[2];
-                let right = rhs_layout.start_offset() + b * rs[0] + inner.start * rs[1];
-                if rows.is_empty() || inner.is_empty() {
-                    return;
-                }
-                // SAFETY: offsets and strides come from the tensors' own layouts, the result's from its size, and each
-                // b writes rows of its own
-                unsafe {
-                    product(
-                        (rows.len(), n, inner.len()),
-                        (shared.at(out_start + rows.start * out_stride), out_stride),
-                        (lhs_values.as_ptr().add(left), ls[1], ls[2]),
-                        (rhs_values.as_ptr().add(right), rs[1], rs[2]),
-                        (false, 1.0),
-                    );
-                }
-            });
-            Ok(())
+    let fill = |out: Shared| {
+        with_f32(lhs, |lhs_values, lhs_layout| {
+            with_f32(rhs, |rhs_values, rhs_layout| {
+                let (ls, rs) = (lhs_layout.stride(), rhs_layout.stride());
+                (0..batch).into_par_iter().for_each(|b| {
+                    let (rows, inner) = (triangle.rows(b, m), triangle.inner(b, k));
+                    let (out_start, out_stride) = match axis {
+                        BatchAxis::First => (b * m * n, n),
+                        BatchAxis::Second => (b * n, batch * n),
+                    };
+                    let lhs_b = if lhs_batch == 1 { 0 } else { b };
+                    let left = lhs_layout.start_offset() + lhs_b * ls[0] + rows.start * ls[1] + inner.start * ls[2];
+                    let right = rhs_layout.start_offset() + b * rs[0] + inner.start * rs[1];
+                    let computed = if inner.is_empty() { 0..0 } else { rows.clone() };
+                    // SAFETY: offsets and strides come from the tensors' own layouts, the result's from its size, and each
+                    // b writes rows of its own
+                    unsafe {
+                        for row in (0..m).filter(|row| !computed.contains(row)) {
+                            out.zeros(out_start + row * out_stride, n);
+                        }
+                        if computed.is_empty() {
+                            return;
+                        }
+                        product(
+                            (rows.len(), n, inner.len()),
+                            (out.at(out_start + rows.start * out_stride), out_stride),
+                            (lhs_values.as_ptr().add(left), ls[1], ls[2]),
+                            (rhs_values.as_ptr().add(right), rs[1], rs[2]),
+                            (false, 1.0),
+                        );
+                    }
+                });
+                Ok(())
+            })
         })
-    })?;
+    };
+    // SAFETY: each b writes all its rows
+    let out = unsafe { written(batch * m * n, fill) }?;
     Tensor::from_vec(out, shape, lhs.device())
 }
 
@@ -115,38 +121,43 @@ pub fn batched_complex_matmul(x: &Tensor, weight: &Tensor, triangle: Triangle) -
         let out_im = (re.matmul(&w_im)? + im.matmul(&w_re)?)?;
         return Tensor::cat(&[out_re, out_im], 2);
     }
-    let mut out = vec![0f32; batch * m * 2 * o];
-    let shared = Shared(out.as_mut_ptr());
-    with_f32(x, |values, layout| {
-        super::slices::with_contiguous(weight, |weights| {
-            let s = layout.stride();
-            // the longest rows first: with triangular work, threads finish together
-            (0..batch).into_par_iter().rev().for_each(|b| {
-                let rows = triangle.rows(b, m);
-                if rows.is_empty() {
-                    return;
-                }
-                let shape = (rows.len(), o, i);
-                let start = layout.start_offset() + b * s[0] + rows.start * s[1];
-                let out_start = b * m * 2 * o + rows.start * 2 * o;
-                // SAFETY: offsets and strides come from the tensors' own layouts, the result's from its size, and each
-                // b writes rows of its own
-                unsafe {
-                    let re = (values.as_ptr().add(start), s[1], s[2]);
-                    let im = (values.as_ptr().add(start + i * s[2]), s[1], s[2]);
-                    let w_re = (weights.as_ptr().add(b * 2 * i * o), o, 1);
-                    let w_im = (weights.as_ptr().add((b * 2 + 1) * i * o), o, 1);
-                    let out_re = (shared.at(out_start), 2 * o);
-                    let out_im = (shared.at(out_start + o), 2 * o);
-                    product(shape, out_re, re, w_re, (false, 1.0));
-                    product(shape, out_re, im, w_im, (true, -1.0));
-                    product(shape, out_im, re, w_im, (false, 1.0));
-                    product(shape, out_im, im, w_re, (true, 1.0));
-                }
-            });
-            Ok(())
+    let fill = |out: Shared| {
+        with_f32(x, |values, layout| {
+            super::slices::with_contiguous(weight, |weights| {
+                let s = layout.stride();
+                // the longest rows first: with triangular work, threads finish together
+                (0..batch).into_par_iter().rev().for_each(|b| {
+                    let rows = triangle.rows(b, m);
+                    let shape = (rows.len(), o, i);
+                    let start = layout.start_offset() + b * s[0] + rows.start * s[1];
+                    let out_start = b * m * 2 * o + rows.start * 2 * o;
+                    // SAFETY: offsets and strides come from the tensors' own layouts, the result's from its size, and each
+                    // b writes rows of its own
+                    unsafe {
+                        for row in (0..m).filter(|row| !rows.contains(row)) {
+                            out.zeros((b * m + row) * 2 * o, 2 * o);
+                        }
+                        if rows.is_empty() {
+                            return;
+                        }
+                        let re = (values.as_ptr().add(start), s[1], s[2]);
+                        let im = (values.as_ptr().add(start + i * s[2]), s[1], s[2]);
+                        let w_re = (weights.as_ptr().add(b * 2 * i * o), o, 1);
+                        let w_im = (weights.as_ptr().add((b * 2 + 1) * i * o), o, 1);
+                        let out_re = (out.at(out_start), 2 * o);
+                        let out_im = (out.at(out_start + o), 2 * o);
+                        product(shape, out_re, re, w_re, (false, 1.0));
+                        product(shape, out_re, im, w_im, (true, -1.0));
+                        product(shape, out_im, re, w_im, (false, 1.0));
+                        product(shape, out_im, im, w_re, (true, 1.0));
+                    }
+                });
+                Ok(())
+            })
         })
-    })?;
+    };
+    // SAFETY: each b writes all its rows
+    let out = unsafe { written(batch * m * 2 * o, fill) }?;
     Tensor::from_vec(out, (batch, m, 2 * o), x.device())
 }
 

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::matmul::product;
 use super::perceptron::{Buffers, Perceptron, Slices, with_all};
-use super::slices::Shared;
+use super::slices::{Shared, written};
 
 /// Edges by receiver: those of receiver `r` are `offsets[r]..offsets[r + 1]`.
 #[derive(Debug)]
@@ -130,12 +130,9 @@ pub fn message_passing(
         EdgeInput::Features(features, embedder) => (features, Some(embedder)),
     };
     let is_state = !matches!(input, EdgeInput::Term(_));
-    let mut arrived = vec![0f32; r * out];
-    let mut updated = vec![0f32; if update { e * out } else { 0 }];
-    let (shared_arrived, shared_updated) = (Shared(arrived.as_mut_ptr()), Shared(updated.as_mut_ptr()));
-    let pass = |mlp: &Slices<'_>, embedder: Option<&Slices<'_>>| {
+    let pass = |mlp: &Slices<'_>, embedder: Option<&Slices<'_>>, all_arrived: Shared, all_updated: Shared| {
         with_all(&[edge, senders, receivers, &sender_terms], &mut |slices| {
-            let [edge, senders, receivers, sender_terms] = slices else { return Ok(()) };
+            let [edge, senders, receivers, sender_terms] = slices else { bail!("{} tensors of 4", slices.len()) };
             let weight = mlp.layers[0].0;
             type Space = (Buffers, Buffers, Vec<f32>, Vec<f32>);
             let run = |(buffers, embedded, terms, sent): &mut Space, (begin, end): (usize, usize)| {
@@ -163,7 +160,7 @@ pub fn message_passing(
                     } else {
                         buffers.a[..count * first].copy_from_slice(&states[..count * first]);
                     }
-                    std::slice::from_raw_parts_mut(shared_arrived.at(begin * out), (end - begin) * out)
+                    all_arrived.zeros(begin * out, (end - begin) * out)
                 };
                 if by_edge {
                     sent.clear();
@@ -199,10 +196,9 @@ pub fn message_passing(
                 }
                 if update {
                     // SAFETY: as above
-                    let updated =
-                        unsafe { std::slice::from_raw_parts_mut(shared_updated.at(start * out), count * out) };
+                    let updated = unsafe { all_updated.part(start * out, count * out) };
                     let sums = states.iter().zip(&buffers.a).map(|(state, message)| state + message);
-                    updated.iter_mut().zip(sums).for_each(|(updated, sum)| *updated = sum);
+                    updated.iter_mut().zip(sums).for_each(|(updated, sum)| _ = updated.write(sum));
                 }
                 if messages != Messages::Sum {
                     for (r, arrived) in (begin..end).zip(arrived.chunks_exact_mut(out.max(1))) {
@@ -216,10 +212,20 @@ pub fn message_passing(
             Ok(())
         })
     };
-    mlp.with_slices(|mlp| match embedder {
-        Some(embedder) => embedder.with_slices(|embedder| pass(mlp, Some(embedder))),
-        None => pass(mlp, None),
-    })?;
+    let fill = |arrived: Shared, updated: Shared| {
+        mlp.with_slices(|mlp| match embedder {
+            Some(embedder) => embedder.with_slices(|embedder| pass(mlp, Some(embedder), arrived, updated)),
+            None => pass(mlp, None, arrived, updated),
+        })
+    };
+    let mut updated = Vec::new();
+    // SAFETY: the runs are all receivers, and their edges are all edges
+    let arrived = unsafe {
+        written(r * out, |arrived| {
+            updated = written(if update { e * out } else { 0 }, |updated| fill(arrived, updated))?;
+            Ok(())
+        })
+    }?;
     let updated = update.then(|| Tensor::from_vec(updated, (e, out), &Device::Cpu)).transpose()?;
     Ok((Tensor::from_vec(arrived, (r, out), &Device::Cpu)?, updated))
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::activation::wide_silu;
 use super::layer_norm::{EPS, layer_norm_rows};
 use super::matmul::product;
-use super::slices::{Shared, with_contiguous};
+use super::slices::{Shared, with_contiguous, written};
 
 /// Numbers of a hidden layer that one task holds: they stay in the second-level cache.
 const HIDDEN: usize = 128 << 10;
@@ -97,45 +97,47 @@ impl Perceptron {
             let out = self.rest_with_candle(&Tensor::cat(inputs, 1)?.matmul(weight)?.broadcast_add(bias)?)?;
             return residual.map_or(Ok(out.clone()), |residual| residual + &out);
         }
-        let mut result = vec![0f32; n * out];
-        let shared = Shared(result.as_mut_ptr());
-        self.with_slices(|mlp| {
-            with_all(inputs, &mut |inputs| {
-                with_optional(residual, |residual| {
-                    let rows = mlp.rows_at_once();
-                    let run = |buffers: &mut Buffers, chunk: usize| {
-                        let start = chunk * rows;
-                        let count = rows.min(n - start);
-                        let first = mlp.widths[1];
-                        buffers.a.resize(count * first, 0.0);
-                        let mut from = 0;
-                        for (i, (input, width)) in inputs.iter().zip(&widths).enumerate() {
-                            // SAFETY: the widths add up to the first layer's, the rows were counted above
-                            unsafe {
-                                let input = (input.as_ptr().add(start * width), *width, 1);
-                                let weight = (mlp.layers[0].0.as_ptr().add(from * first), first, 1);
-                                let out = (buffers.a.as_mut_ptr(), first);
-                                product((count, first, *width), out, input, weight, (i > 0, 1.0));
+        let fill = |shared: Shared| {
+            self.with_slices(|mlp| {
+                with_all(inputs, &mut |inputs| {
+                    with_optional(residual, |residual| {
+                        let rows = mlp.rows_at_once();
+                        let run = |buffers: &mut Buffers, chunk: usize| {
+                            let start = chunk * rows;
+                            let count = rows.min(n - start);
+                            let first = mlp.widths[1];
+                            buffers.a.resize(count * first, 0.0);
+                            let mut from = 0;
+                            for (i, (input, width)) in inputs.iter().zip(&widths).enumerate() {
+                                // SAFETY: the widths add up to the first layer's, the rows were counted above
+                                unsafe {
+                                    let input = (input.as_ptr().add(start * width), *width, 1);
+                                    let weight = (mlp.layers[0].0.as_ptr().add(from * first), first, 1);
+                                    let out = (buffers.a.as_mut_ptr(), first);
+                                    product((count, first, *width), out, input, weight, (i > 0, 1.0));
+                                }
+                                from += width;
                             }
-                            from += width;
-                        }
-                        mlp.finish(buffers, count, true);
-                        // SAFETY: each chunk writes its own rows
-                        let result = unsafe { std::slice::from_raw_parts_mut(shared.at(start * out), count * out) };
-                        match residual {
-                            Some(residual) => {
-                                let residual = &residual[start * out..][..count * out];
-                                let sums = residual.iter().zip(&buffers.a).map(|(a, b)| a + b);
-                                result.iter_mut().zip(sums).for_each(|(result, sum)| *result = sum);
+                            mlp.finish(buffers, count, true);
+                            // SAFETY: each chunk writes its own rows
+                            let result = unsafe { shared.part(start * out, count * out) };
+                            let outputs = result.iter_mut().zip(&buffers.a);
+                            match residual {
+                                Some(residual) => {
+                                    let residual = &residual[start * out..][..count * out];
+                                    outputs.zip(residual).for_each(|((result, a), b)| _ = result.write(a + b));
+                                }
+                                None => outputs.for_each(|(result, a)| _ = result.write(*a)),
                             }
-                            None => result.copy_from_slice(&buffers.a[..count * out]),
-                        }
-                    };
-                    (0..n.div_ceil(rows)).into_par_iter().for_each_init(Buffers::default, run);
-                    Ok(())
+                        };
+                        (0..n.div_ceil(rows)).into_par_iter().for_each_init(Buffers::default, run);
+                        Ok(())
+                    })
                 })
             })
-        })?;
+        };
+        // SAFETY: the chunks are all rows
+        let result = unsafe { written(n * out, fill) }?;
         Tensor::from_vec(result, (n, out), &Device::Cpu)
     }
 

@@ -1,5 +1,7 @@
 //! Tensors as slices: how kernels reach the numbers of a CPU tensor without copying them.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{Error, Layout, Result, Storage, Tensor};
 
 /// Runs `f` on the storage of a CPU float32 tensor and its layout.
@@ -19,6 +21,18 @@ pub(super) fn with_contiguous<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>
     })
 }
 
+/// A vector that `fill` writes: it is not set to zero before, which for a large one takes as long as many a kernel.
+///
+/// # Safety
+/// Unless it fails, `fill` writes all `len` numbers.
+pub(super) unsafe fn written(len: usize, fill: impl FnOnce(Shared) -> Result<()>) -> Result<Vec<f32>> {
+    let mut values = Vec::with_capacity(len);
+    fill(Shared(values.as_mut_ptr()))?;
+    // SAFETY: there is room for them, and the caller promises that they were written
+    unsafe { values.set_len(len) };
+    Ok(values)
+}
+
 /// A pointer that parallel tasks share, each writing its own part.
 #[derive(Clone, Copy)]
 pub(super) struct Shared(pub *mut f32);
@@ -36,5 +50,26 @@ impl Shared {
     pub unsafe fn at(self, offset: usize) -> *mut f32 {
         // SAFETY: promised by the caller
         unsafe { self.0.add(offset) }
+    }
+
+    /// `count` numbers from `offset` on, to be written.
+    ///
+    /// # Safety
+    /// They lie inside the buffer, and nobody else has them meanwhile.
+    pub unsafe fn part<'a>(self, offset: usize, count: usize) -> &'a mut [MaybeUninit<f32>] {
+        // SAFETY: promised by the caller
+        unsafe { std::slice::from_raw_parts_mut(self.at(offset).cast(), count) }
+    }
+
+    /// The same, set to zero.
+    ///
+    /// # Safety
+    /// As above.
+    pub unsafe fn zeros<'a>(self, offset: usize, count: usize) -> &'a mut [f32] {
+        // SAFETY: promised by the caller, and all bits zero are a number
+        unsafe {
+            self.at(offset).write_bytes(0, count);
+            std::slice::from_raw_parts_mut(self.at(offset), count)
+        }
     }
 }
