@@ -41,6 +41,7 @@ fn check_end(message: &[u8]) -> Result<(), String> {
 }
 
 /// Sections 1 to 4 of a message of edition 1 lie one after the other, each as long as it says, at least as long as its kind is.
+/// ecCodes also looks up the unit of the step (code table 4) where it has no such unit.
 fn check_edition_1(message: &[u8]) -> Result<(), String> {
     const INDICATOR: usize = 8;
     check_end(message)?;
@@ -61,6 +62,10 @@ fn check_edition_1(message: &[u8]) -> Result<(), String> {
         Ok(start)
     };
     let product = section(1, 28, false)?;
+    let unit = message[product + 17];
+    if !matches!(unit, 0..=15 | 254) {
+        return Err(format!("the unit of its forecast step is {unit}, which code table 4 does not have"));
+    }
     let has = message[product + 7];
     if has & 0x80 != 0 {
         section(2, 10, false)?;
@@ -189,6 +194,11 @@ mod tests {
                 let error = fields(&bad).unwrap_err();
                 assert!(error.contains(&format!("section {number} ")), "{number} {length}: {error}");
             }
+        }
+        for (unit, known) in [(1, true), (13, true), (254, true), (17, false), (255, false)] {
+            let mut other = good.clone();
+            other[8 + 17] = unit;
+            assert_eq!(fields(&other).is_ok(), known, "{unit}");
         }
         // as long messages are: section 4 goes to the end
         let mut long = good.clone();
