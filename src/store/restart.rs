@@ -5,6 +5,7 @@ use ndarray::Array2;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
+use super::shard::bytes_of;
 use super::spec::ForecastSpec;
 use super::{Location, StoreError};
 use crate::atmos::Field;
@@ -23,7 +24,7 @@ pub(super) fn path(spec: &ForecastSpec, member: usize, step: usize) -> Path {
 
 pub(super) async fn write(location: &Location, path: &Path, fields: &[Field]) -> Result<(), StoreError> {
     let values = fields.iter().flat_map(|field| field.values().iter());
-    let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
+    let bytes = bytes_of(values.map(|value| value.to_le_bytes()));
     let written = location.store().put(path, PutPayload::from(bytes)).await;
     written.map(drop).map_err(|error| StoreError::storage(format!("writing {location}/{path}"), error))
 }

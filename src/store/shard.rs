@@ -185,14 +185,14 @@ impl ShardCodec {
             padded.view()
         };
         let bytes: Vec<u8> = match self.packing {
-            None => values.iter().flat_map(|value| value.to_ne_bytes()).collect(),
+            None => bytes_of(values.iter().map(|value| value.to_ne_bytes())),
             Some(packing) => {
                 let out_of_reach = |value| EncodeError::OutOfReach { value, reach: packing.reach() };
                 let pack = |&value: &f32| packing.pack(value).ok_or_else(|| out_of_reach(value));
                 let packed = values.iter().map(pack).collect::<Result<Vec<i32>, _>>()?;
                 match packing.width {
-                    Width::Bits16 => packed.iter().flat_map(|&value| (value as i16).to_ne_bytes()).collect(),
-                    Width::Bits32 => packed.iter().flat_map(|value| value.to_ne_bytes()).collect(),
+                    Width::Bits16 => bytes_of(packed.iter().map(|&value| (value as i16).to_ne_bytes())),
+                    Width::Bits32 => bytes_of(packed.iter().map(|value| value.to_ne_bytes())),
                 }
             }
         };
@@ -317,6 +317,11 @@ impl ShardCodec {
             },
         })
     }
+}
+
+/// All bytes in a row. What they are of is as many as it says: unlike of single bytes, there is room for all at once.
+pub(super) fn bytes_of<const N: usize>(values: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
+    values.collect::<Vec<_>>().into_flattened()
 }
 
 /// Objects are many: each is worked on by one thread.

@@ -14,6 +14,7 @@ use super::array::{ObjectIndex, VariableArray};
 use super::manifest::{EnergyRecord, MANIFEST_FILE, Manifest, RunState, StepRecord};
 use super::metadata::Copy;
 use super::reader::ForecastReader;
+use super::shard::bytes_of;
 use super::spec::ForecastSpec;
 use super::{Fence, Location, StoreError, claim, restart};
 use crate::atmos::Field;
@@ -458,12 +459,5 @@ impl Found {
 
 /// CRC-32C of the values, little-endian, one field after the other.
 fn checksum<'a>(fields: impl Iterator<Item = &'a Array2<f32>>) -> u32 {
-    let mut crc = 0;
-    let mut bytes = Vec::new();
-    for field in fields {
-        bytes.clear();
-        bytes.extend(field.iter().flat_map(|value| value.to_le_bytes()));
-        crc = crc32c::crc32c_append(crc, &bytes);
-    }
-    crc
+    fields.fold(0, |crc, field| crc32c::crc32c_append(crc, &bytes_of(field.iter().map(|value| value.to_le_bytes()))))
 }
