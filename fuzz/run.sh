@@ -31,7 +31,7 @@ status=0
 for target in "${targets[@]}"; do
     corpus=fuzz/corpus/$target artifacts=fuzz/artifacts/$target log=$scratch/$target.log
     mkdir -p "$corpus" "$artifacts"
-    options=(-runs="$runs" -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 -artifact_prefix="$artifacts/")
+    options=(-runs="$runs" -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 -detect_leaks=0 -artifact_prefix="$artifacts/")
     [ ! -f "fuzz/seeds/$target.dict" ] || options+=(-dict="fuzz/seeds/$target.dict")
     # freed memory is kept where C libraries see the input: Rust alone does not use it again
     case $target in

@@ -7,8 +7,11 @@ use crate::ingest::dataset::{Attribute, Attributes, Dimension};
 
 /// Longer axes are nobody's; a damaged header claims billions.
 const LONGEST_AXIS: i64 = 1 << 20;
-/// A grid whose axes are not told lists its places: of more there would be too many.
-const MOST_PLACES: usize = 1 << 25;
+/// Parallels between a pole and the equator: their latitudes take a time that grows with its square. At the highest they are a
+/// kilometre apart.
+const HIGHEST_GAUSSIAN: usize = 1 << 13;
+/// Points of a field: a constant one is a message of a few bytes however many it claims. The globe at 0.04° has fewer.
+const MOST_POINTS: usize = 1 << 26;
 
 /// How fields on a grid lie, and what tells where.
 #[derive(Debug)]
@@ -68,8 +71,37 @@ impl Keys<'_> {
 impl Horizontal {
     /// The error says why fields on this grid cannot be read.
     pub fn of(message: &GribMessage) -> Result<Self, String> {
+        let horizontal = Self::of_any_size(message)?;
+        let points = horizontal.points();
+        if points > MOST_POINTS {
+            return Err(format!("{points} points; fields of at most {MOST_POINTS} are read"));
+        }
+        Ok(horizontal)
+    }
+
+    /// Fails where a message has not as many values as the grid has points.
+    pub fn check_size(&self, values: usize) -> Result<(), String> {
+        let due = self.points();
+        if values == due {
+            Ok(())
+        } else {
+            Err(format!("{values} values in a message where the grid has {due} points"))
+        }
+    }
+
+    pub fn points(&self) -> usize {
+        self.dimensions.iter().map(|dimension| dimension.length).product()
+    }
+
+    fn of_any_size(message: &GribMessage) -> Result<Self, String> {
         let keys = Keys(message);
         let kind = keys.get::<String>("gridType").unwrap_or_else(|_| "unknown".to_owned());
+        if kind.ends_with("_gg") {
+            let order = keys.count("N")?;
+            if order > HIGHEST_GAUSSIAN {
+                return Err(format!("a Gaussian grid of N = {order}; those up to {HIGHEST_GAUSSIAN} are read"));
+            }
+        }
         match kind.as_str() {
             "regular_ll" => Self::rectilinear(&keys, latitudes(&keys)?),
             "regular_gg" => Self::rectilinear(&keys, gaussian_latitudes(&keys)?),
@@ -180,8 +212,8 @@ impl Horizontal {
             |reason: &dyn std::fmt::Display| format!("a grid of type {kind:?}, of whose places ecCodes says: {reason}");
         let positions = message.grid_positions().map_err(|error| untold(&error))?;
         let (latitude, longitude): (Vec<f64>, Vec<f64>) =
-            positions.take(MOST_PLACES + 1).map(|place| (place.lat, place.lon)).unzip();
-        if latitude.is_empty() || latitude.len() > MOST_PLACES {
+            positions.take(MOST_POINTS + 1).map(|place| (place.lat, place.lon)).unzip();
+        if latitude.is_empty() || latitude.len() > MOST_POINTS {
             return Err(untold(&format!("{} places", latitude.len())));
         }
         let dimension = Dimension { name: "place".to_owned(), length: latitude.len() };
@@ -205,10 +237,8 @@ impl Horizontal {
 
     /// Values in the order of the message → rows one after the other.
     pub fn in_order(&self, mut values: Vec<f32>) -> Result<Vec<f32>, String> {
-        let due: usize = self.dimensions.iter().map(|dimension| dimension.length).product();
-        if values.len() != due {
-            return Err(format!("{} values in a message where the grid has {due} points", values.len()));
-        }
+        let due = self.points();
+        self.check_size(values.len())?;
         let [rows, columns] = &self.dimensions[..] else { return Ok(values) };
         let (rows, columns) = (rows.length, columns.length);
         if self.back_and_forth {

@@ -126,6 +126,8 @@ impl Grib {
         const MISSING: f64 = -1e100;
         let wrong = |error: eccodes::Error| format!("a message that cannot be decoded ({error})");
         let mut message = GribMessage::from_bytes(&bytes).map_err(wrong)?;
+        // there has to be room for what it claims before anything is decoded
+        horizontal.check_size(message.key("values").len().map_err(wrong)?)?;
         message.set("missingValue", MISSING).map_err(wrong)?;
         let values = message.values().map_err(wrong)?;
         let values = values.into_iter().map(|value| if value == MISSING { f32::NAN } else { value as f32 });

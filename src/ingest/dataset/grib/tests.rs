@@ -231,6 +231,41 @@ fn fields_of_one_message_are_read_each_by_itself() {
     assert!((means[0] - 206.5).abs() < 0.01 && (means[1] - 207.5).abs() < 0.01, "{means:?}");
 }
 
+/// There is room for what a message claims, or it is refused.
+#[test]
+fn numbers_of_values_that_lie_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("many.grib2");
+    let mut good = Vec::new();
+    let mut small = message("regular_ll_pl_grib2", None, &[("Ni", 4), ("Nj", 3)], &[]);
+    small.set_values(&(0..12).map(|point| 280.0 + f64::from(point)).collect::<Vec<_>>()).unwrap();
+    small.write_to(&mut good).unwrap();
+    let section = |wanted: u8| {
+        let mut at = 16;
+        while good[at + 4] != wanted {
+            at += u32::from_be_bytes(good[at..at + 4].try_into().unwrap()) as usize;
+        }
+        at
+    };
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let (inventory, problems) = Inventory::survey(std::slice::from_ref(&path), &Isolation::None);
+        let variables = inventory.variables().map(|(file, variable)| inventory.range(file, variable));
+        let outcomes = variables.map(|range| range.map(drop).map_err(|error| error.to_string()));
+        let found: Result<Vec<()>, String> = outcomes.collect();
+        let found = found.and_then(|found| if found.is_empty() { Err("nothing to read".to_owned()) } else { Ok(()) });
+        problems.first().map_or(found, |problem| Err(problem.to_string()))
+    };
+    assert_eq!(read(&good), Ok(()));
+    // how many points have values; rows and columns
+    for (places, number) in [(vec![section(5) + 5], 0x7fff_ffff_u32), (vec![section(3) + 30, section(3) + 34], 100_000)]
+    {
+        let mut bytes = good.clone();
+        places.iter().for_each(|&place| bytes[place..place + 4].copy_from_slice(&number.to_be_bytes()));
+        assert!(read(&bytes).is_err(), "{number} at {places:?}");
+    }
+}
+
 /// A library in C gets no length that the message does not bear out, and no number that it would count to for hours.
 #[test]
 fn lengths_and_steps_that_lie_do_no_harm() {
