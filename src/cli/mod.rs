@@ -16,6 +16,7 @@ mod runs;
 mod schedule;
 mod score;
 mod serve;
+mod telemetry;
 mod token;
 mod watch;
 mod worker;
@@ -25,6 +26,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use failure::{Failure, Fault};
+
+use telemetry::Telemetry;
 
 use crate::ingest::{self, Isolation};
 
@@ -76,7 +79,7 @@ vejr --help lists every command; README.md tells the rest.";
 /// Runs the command of this process.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log(&arguments);
+    let telemetry = Telemetry::start(&arguments);
     // both of rustls's providers are in the dependency tree; without a choice, the first TLS connection would panic
     let _ = rustls::crypto::ring::default_provider().install_default();
     let Some(command) = arguments.command else {
@@ -101,33 +104,13 @@ pub fn main() -> ExitCode {
         Command::Score(arguments) => score::run(arguments),
         Command::DmiContainer(arguments) => dmi_container::run(arguments),
     };
+    telemetry.finish();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("vejr: {}", failure.message);
             ExitCode::from(failure.fault as u8)
         }
-    }
-}
-
-/// To standard error; how much of it `VEJR_LOG` says, or for a container its `LOG_LEVEL`.
-fn start_log(arguments: &Arguments) {
-    let level = std::env::var("LOG_LEVEL").unwrap_or_default();
-    let filter = match arguments.command {
-        Some(Command::DmiContainer(_)) => dmi_container::log_filter(&level).unwrap_or("warn,vejr=info").into(),
-        _ => tracing_subscriber::EnvFilter::try_from_env("VEJR_LOG").unwrap_or_else(|_| match arguments.command {
-            // services tell what they do
-            Some(Command::Serve(_) | Command::Worker(_)) => "warn,vejr=info".into(),
-            _ => "warn".into(),
-        }),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr)
-        .init();
-    if matches!(arguments.command, Some(Command::DmiContainer(_))) && dmi_container::log_filter(&level).is_none() {
-        tracing::warn!("LOG_LEVEL={level:?} is no known level; INFO is taken");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use tokio::runtime::Handle;
+use tracing::Span;
 
 use super::wind::WindRotation;
 use super::{Follower, ForecastError, Progress, Rollout, Stop, check_plausible};
@@ -162,13 +163,17 @@ impl Publisher<'_> {
         let members: Vec<usize> = rollouts.iter().map(|(member, _)| *member).collect();
         let layout = self.layout;
         // a step is handed over when the one before it is published: what is computed and not published, a crash would lose
+        let run = Span::current();
         let (sender, receiver) = mpsc::sync_channel::<Result<ComputedStep, ForecastError>>(0);
         std::thread::scope(|scope| {
             let device_thread = std::thread::Builder::new().name("vejr-device".to_owned());
             let computed = order.clone();
             let compute = move || {
-                for (_, place) in computed {
-                    let step = compute_step(&mut rollouts[place].1, layout, grid);
+                for (step, place) in computed {
+                    let (member, rollout) = &mut rollouts[place];
+                    let span =
+                        tracing::info_span!(parent: &run, "compute", "vejr.step" = step, "vejr.member" = *member);
+                    let step = span.in_scope(|| compute_step(rollout, layout, grid));
                     let failed = step.is_err();
                     // nobody receives any more: publishing has failed
                     if sender.send(step).is_err() || failed {
@@ -187,9 +192,11 @@ impl Publisher<'_> {
                     let ComputedStep { fields, seconds } = computed?;
                     let valid_time = fields.first().map(Field::valid_time);
                     let joules = self.note_energy();
-                    self.publish(members[place], fields, false)?;
+                    let member = members[place];
+                    let span = tracing::info_span!("publish", "vejr.step" = step, "vejr.member" = member);
+                    span.in_scope(|| self.publish(member, fields, false))?;
                     if let Some(valid_time) = valid_time {
-                        progress(&Progress { joules, ..self.progress(members[place], step, valid_time, seconds) })?;
+                        progress(&Progress { joules, ..self.progress(member, step, valid_time, seconds) })?;
                     }
                 }
                 Ok(())

@@ -178,6 +178,15 @@ pub fn run(
     let total = spec.lead_times.len() - 1;
     let Destination { location, members, fence } = to;
     let members = members.unwrap_or(0..ensemble.members);
+    let span = tracing::info_span!(
+        "run",
+        "vejr.run" = identity.key().as_str(),
+        "vejr.model" = package.name(),
+        "vejr.reference_time" = %initial.reference_time,
+        "vejr.steps" = total,
+        "vejr.members" = ?members,
+    );
+    let _entered = span.entered();
     let writer = match fence {
         Some(fence) if ensemble.is_single() => runtime.block_on(ForecastWriter::under_lease(location, spec, fence)),
         Some(fence) => runtime.block_on(ForecastWriter::of_members(location, spec, members.clone(), fence)),
@@ -240,6 +249,7 @@ pub fn run(
         ("joules".to_owned(), joules),
     ]);
     if publisher.is_whole() {
+        let _span = tracing::info_span!("complete").entered();
         runtime.block_on(publisher.writer.finish(provenance))?;
     }
     summary.wall_seconds = started.elapsed().as_secs_f64();

@@ -213,6 +213,14 @@ impl Bench {
     /// Works on a run until it is done, fails, or is somebody else's.
     fn serve(&self, lease: &Lease, since: Moment) {
         let path = &lease.run.path;
+        let attempt = tracing::info_span!(
+            "attempt",
+            "vejr.run" = &*path.run_key,
+            "vejr.model" = &*path.model,
+            "vejr.lease" = lease.token,
+            "vejr.device" = device_label(&self.device, self.number),
+        );
+        let _entered = attempt.entered();
         tracing::info!(run = %path, token = lease.token, "begins");
         let fence = Fence::default();
         fence.open(since, self.settings.lease);
@@ -290,6 +298,7 @@ impl Bench {
         let packages = &self.settings.packages;
         let package = packages.iter().find(|package| package.digest() == run_record.model_digest).ok_or_else(gone)?;
         let reference_time = run_record.path.reference_time;
+        let reading = tracing::info_span!("read").entered();
         self.check_unchanged(lease)?;
         let open = |files: &[String]| -> Result<Inventory, ForecastError> {
             let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
@@ -302,6 +311,7 @@ impl Bench {
         let sources = Sources { init: &init, boundary: boundary.as_ref(), regridding };
         let initial = read_inputs(package, &sources, Some(reference_time), request.lead_time, &self.device)?;
         let initial = initial.for_ensemble(package, &sources, &request.ensemble, &self.device)?;
+        drop(reading);
         let options = RunOptions {
             lead_time: request.lead_time,
             ensemble: request.ensemble,

@@ -14,10 +14,12 @@ use http_body::Frame;
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status};
+use tracing::Instrument;
 
 use super::error::Error;
 use super::metrics::Metrics;
 use super::state::Shared;
+use super::trace;
 
 #[derive(Clone)]
 pub struct Door {
@@ -41,6 +43,13 @@ impl Door {
 pub async fn admit(Extract(door): Extract<Door>, request: Request, next: Next) -> Response {
     let route = route(request.uri().path());
     let grpc = is_grpc(request.headers());
+    let span = trace::request(&request, route, grpc);
+    let response = admit_one(&door, request, next, (route, grpc)).instrument(span.clone()).await;
+    trace::answered(&span, &response, grpc);
+    response
+}
+
+async fn admit_one(door: &Door, request: Request, next: Next, (route, grpc): (&'static str, bool)) -> Response {
     let begin = Instant::now();
     let metrics = &door.state.metrics;
     let limits = &door.state.limits;
@@ -91,16 +100,15 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 fn counted(response: Response, metrics: &Metrics, route: &'static str, grpc: bool, begin: Instant) -> Response {
-    let status = if grpc {
-        // a status in the headers is an error's; a successful answer has it behind its messages
-        let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-        format!("{code:?}")
-    } else {
-        response.status().as_u16().to_string()
-    };
+    let status = if grpc { format!("{:?}", grpc_code(&response)) } else { response.status().as_u16().to_string() };
     metrics.requests.with_label_values(&[route, status.as_str()]).inc();
     metrics.request_seconds.with_label_values(&[route]).observe(begin.elapsed().as_secs_f64());
     response
+}
+
+/// A status in the headers is an error's; a successful answer has it behind its messages.
+pub fn grpc_code(response: &Response) -> Code {
+    Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
 }
 
 /// A label from a fixed set: paths are the client's, and must not become any number of time series.

@@ -37,6 +37,7 @@ mod state;
 mod styles;
 mod tiles;
 mod tls;
+mod trace;
 mod units;
 mod watch;
 

@@ -17,4 +17,5 @@ mod s3;
 mod schedule;
 mod site;
 mod slurm;
+mod traces;
 mod truth;
