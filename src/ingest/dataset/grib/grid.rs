@@ -210,6 +210,12 @@ impl Horizontal {
     fn places(message: &GribMessage, kind: &str) -> Result<Self, String> {
         let untold =
             |reason: &dyn std::fmt::Display| format!("a grid of type {kind:?}, of whose places ecCodes says: {reason}");
+        // turned by a circle at a time until they lie in one
+        for key in ["longitudeOfFirstGridPointInDegrees", "longitudeOfLastGridPointInDegrees"] {
+            if let Some(longitude) = Keys(message).get::<f64>(key).ok().filter(|longitude| longitude.abs() > 720.0) {
+                return Err(untold(&format!("{key} = {longitude}")));
+            }
+        }
         let positions = message.grid_positions().map_err(|error| untold(&error))?;
         let (latitude, longitude): (Vec<f64>, Vec<f64>) =
             positions.take(MOST_POINTS + 1).map(|place| (place.lat, place.lon)).unzip();
