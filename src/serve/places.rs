@@ -179,6 +179,46 @@ impl Places {
     }
 }
 
+/// Rows and columns of a grid, and where they lie.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GridWindow {
+    pub rows: Range<usize>,
+    pub columns: Columns,
+    /// Of each row: degrees north, or its position in the grid's projection. Empty where points have places of their own.
+    pub y: Vec<f64>,
+    /// Of each column: degrees east, ascending also where columns pass the grid's last, or its position in the projection. Empty
+    /// as `y`.
+    pub x: Vec<f64>,
+}
+
+impl GridWindow {
+    pub fn whole(grid: &Grid) -> Self {
+        let (height, width) = grid.shape();
+        Self::cut(grid, 0..height, 0..width)
+    }
+
+    /// The smallest that holds some places; around places one by one it does not pass the last column.
+    pub fn around(grid: &Grid, places: Places) -> Self {
+        match places {
+            Places::Lattice { rows, columns, y, x, .. } => Self { rows, columns, y, x },
+            Places::Spots(spots) => {
+                let (rows, columns) = spans(&spots);
+                Self::cut(grid, rows, columns)
+            }
+        }
+    }
+
+    fn cut(grid: &Grid, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let (y, x) = match grid.axes() {
+            Axes::Rectilinear { latitude: y, longitude: x } | Axes::Projected { y, x, .. } => {
+                (y[rows.clone()].to_vec(), x[columns.clone()].to_vec())
+            }
+            Axes::None => (Vec::new(), Vec::new()),
+        };
+        Self { rows, columns: Columns { start: columns.start, count: columns.len() }, y, x }
+    }
+}
+
 /// From the first to the last row and column of some points.
 pub fn spans(spots: &[Spot]) -> (Range<usize>, Range<usize>) {
     let span = |of: fn(&Spot) -> usize| {
@@ -359,5 +399,19 @@ mod tests {
         let spots = nearest(&grid, Crs::Native, &[(12_000.0, -8_000.0)]).unwrap();
         assert_eq!((spots[0].x, spots[0].y), (1e4, -1e4));
         assert!(nearest(&grid, Crs::Crs84, &[(30.0, 56.0)]).is_err());
+    }
+
+    #[test]
+    fn a_window_is_around_all_places_and_has_the_axes_of_its_grid() {
+        let grid = projected();
+        let around = |grid: &Grid, sides| GridWindow::around(grid, places(grid, Crs::Crs84, sides).unwrap());
+        let (y, x) = (vec![1e4, 0.0, -1e4], vec![-1e4, 0.0, 1e4]);
+        let expected = GridWindow { rows: 4..7, columns: Columns { start: 4, count: 3 }, y, x };
+        assert_eq!(around(&grid, [9.7, 55.85, 10.3, 56.15]), expected);
+        assert_eq!(around(&grid, [-180.0, -90.0, 180.0, 90.0]), GridWindow::whole(&grid));
+
+        let points = Grid::points(vec![50.0, 51.0, 60.0, 51.5], vec![5.0, 6.0, 7.0, 6.5]).unwrap();
+        let expected = GridWindow { rows: 0..1, columns: Columns { start: 1, count: 3 }, y: vec![], x: vec![] };
+        assert_eq!(around(&points, [5.5, 50.5, 8.0, 52.0]), expected);
     }
 }
