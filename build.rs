@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".vejr.v1")
         // one header, then many pieces: a piece must not be as large as a header
         .boxed(".vejr.v1.GetFieldResponse.part.header")
+        .boxed(".vejr.v1.GetAreaResponse.part.header")
         .compile_fds(descriptors)?;
     Ok(())
 }

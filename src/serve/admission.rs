@@ -113,7 +113,7 @@ pub fn grpc_code(response: &Response) -> Code {
 
 /// A label from a fixed set: paths are the client's, and must not become any number of time series.
 fn route(path: &str) -> &'static str {
-    const METHODS: [(&str, &str); 11] = [
+    const METHODS: [(&str, &str); 12] = [
         ("/vejr.v1.ForecastService/ListForecasts", "ListForecasts"),
         ("/vejr.v1.ForecastService/GetForecast", "GetForecast"),
         ("/vejr.v1.ForecastService/RequestForecast", "RequestForecast"),
@@ -122,6 +122,7 @@ fn route(path: &str) -> &'static str {
         ("/vejr.v1.ForecastService/ListAwaitedAnalyses", "ListAwaitedAnalyses"),
         ("/vejr.v1.DataService/GetTile", "GetTile"),
         ("/vejr.v1.DataService/GetField", "GetField"),
+        ("/vejr.v1.DataService/GetArea", "GetArea"),
         ("/vejr.v1.DataService/GetSeries", "GetSeries"),
         ("/vejr.v1.ModelService/ListModels", "ListModels"),
         ("/vejr.v1.ModelService/GetModel", "GetModel"),

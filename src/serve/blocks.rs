@@ -77,7 +77,7 @@ impl Blocks {
         let source = forecast.reader.chunks(field.output, field.level, field.step);
         let (chunk_rows, chunk_columns) = source.shape();
         let along = width.div_ceil(chunk_columns);
-        let runs = runs(columns, width);
+        let runs = columns.runs(width);
         let spans = || {
             let row_spans = spans(rows.clone(), chunk_rows);
             row_spans.flat_map(|row| {
@@ -185,27 +185,8 @@ impl Shelf {
     }
 }
 
-/// Consecutive columns of the grid, and where they go in the window.
-struct ColumnRun {
-    columns: Range<usize>,
-    offset: usize,
-}
-
-/// The window's columns, cut where they pass the last one.
-fn runs(columns: Columns, width: usize) -> Vec<ColumnRun> {
-    let mut runs = Vec::with_capacity(2);
-    let (mut start, mut offset) = (columns.start % width, 0);
-    while offset < columns.count {
-        let end = width.min(start + columns.count - offset);
-        runs.push(ColumnRun { columns: start..end, offset });
-        offset += end - start;
-        start = 0;
-    }
-    runs
-}
-
 /// The chunks that a span of rows or columns touches: number of the chunk, and the part of the span in it.
-fn spans(span: Range<usize>, edge: usize) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
+pub fn spans(span: Range<usize>, edge: usize) -> impl Iterator<Item = (usize, Range<usize>)> + Clone {
     (span.start / edge..span.end.div_ceil(edge))
         .map(move |chunk| (chunk, span.start.max(chunk * edge)..span.end.min((chunk + 1) * edge)))
 }
@@ -215,13 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_are_cut_at_the_last_column_and_at_chunks() {
-        let cut = |start, count| {
-            runs(Columns { start, count }, 10).into_iter().map(|r| (r.columns, r.offset)).collect::<Vec<_>>()
-        };
-        assert_eq!(cut(2, 3), [(2..5, 0)]);
-        assert_eq!(cut(8, 4), [(8..10, 0), (0..2, 2)]);
-        assert_eq!(cut(0, 11), [(0..10, 0), (0..1, 10)]);
+    fn windows_are_cut_at_chunks() {
         assert_eq!(spans(90..200, 96).collect::<Vec<_>>(), [(0, 90..96), (1, 96..192), (2, 192..200)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Zip};
+use ndarray::{Array2, Zip, s};
 
 use super::blocks::Blocks;
 use super::catalog::Forecast;
@@ -51,24 +51,45 @@ pub async fn windows(
     Ok(windows)
 }
 
-/// Values of whole rows, `[rows, W]`, past the memory of what was read: for fields that are asked for once.
-pub async fn rows(forecast: &Forecast, column: &Column, step: usize, rows: Range<usize>) -> Result<Array2<f32>, Error> {
-    let spec = forecast.reader.spec();
-    let width = spec.grid.shape().1;
+/// Values of some rows and columns, `[rows, columns]`, past the memory of what was read: for fields that are asked for once.
+pub async fn rows(
+    forecast: &Forecast,
+    column: &Column,
+    step: usize,
+    rows: Range<usize>,
+    columns: Columns,
+) -> Result<Array2<f32>, Error> {
+    let grid = &forecast.reader.spec().grid;
+    let shape = (rows.len(), columns.count);
     let mut inputs = Vec::with_capacity(column.recipe.inputs.len());
     for input in &column.recipe.inputs {
         inputs.push(match input.at(step) {
-            Some(StoredField { output, level, step }) => {
-                let (output, lead) = (&spec.outputs[output], spec.lead_times[step]);
-                let (name, level) = (&output.variable.name, output.levels[level]);
-                forecast.reader.window(name, level, lead, rows.clone(), 0..width).await?
-            }
-            None => Array2::from_elem((rows.len(), width), f32::NAN),
+            Some(field) => stored(forecast, field, rows.clone(), columns).await?,
+            None => Array2::from_elem(shape, f32::NAN),
         });
     }
-    let shape = (rows.len(), width);
-    turn(column, &spec.grid, rows, &(0..width).collect::<Vec<_>>(), &mut inputs);
+    let indices: Vec<usize> = columns.indices(grid.shape().1).collect();
+    turn(column, grid, rows, &indices, &mut inputs);
     combined(column, inputs, shape)
+}
+
+/// Part of a stored field, `[rows, columns]`.
+async fn stored(
+    forecast: &Forecast,
+    field: StoredField,
+    rows: Range<usize>,
+    columns: Columns,
+) -> Result<Array2<f32>, Error> {
+    let spec = forecast.reader.spec();
+    let (output, lead) = (&spec.outputs[field.output], spec.lead_times[field.step]);
+    let (name, level) = (&output.variable.name, output.levels[field.level]);
+    let mut values = Array2::zeros((rows.len(), columns.count));
+    for run in columns.runs(spec.grid.shape().1) {
+        let end = run.offset + run.columns.len();
+        let read = forecast.reader.window(name, level, lead, rows.clone(), run.columns).await?;
+        values.slice_mut(s![.., run.offset..end]).assign(&read);
+    }
+    Ok(values)
 }
 
 /// The values that follow from windows of the inputs.

@@ -29,6 +29,7 @@ mod health;
 mod http;
 mod metrics;
 mod names;
+mod places;
 mod runs;
 mod select;
 mod series;

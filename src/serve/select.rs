@@ -75,6 +75,16 @@ pub fn field(
     mut violations: Violations,
 ) -> Result<Selection, Error> {
     let column = column(forecast, variable, level, &mut violations);
+    at(forecast, column, lead, violations)
+}
+
+/// The same, of a column that was looked for before, and what was found wrong with the request until then.
+pub fn at(
+    forecast: &Forecast,
+    column: Option<Column>,
+    lead: Result<LeadTime, Violation>,
+    mut violations: Violations,
+) -> Result<Selection, Error> {
     let step = violations.take(lead.and_then(|lead| find_lead(forecast.reader.spec(), lead)));
     let (column, (step, lead)) = violations.finish(column.zip(step))?;
     let manifest = forecast.manifest();

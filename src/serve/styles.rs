@@ -10,7 +10,7 @@ use super::fields;
 use super::select::{self, Column, Violations};
 use crate::atmos::Level;
 use crate::store::{ForecastPath, SPREAD};
-use crate::tile::Style;
+use crate::tile::{Columns, Style};
 
 /// Styles are small.
 const KEPT: u64 = 4096;
@@ -53,8 +53,10 @@ impl Styles {
         };
         let key = (forecast.path.clone(), column.variable.name.clone(), column.level, step.crc32c);
         let read = async {
-            let height = control.reader.spec().grid.shape().0;
-            let values = fields::rows(&control, column, 0, 0..height).await?.into_iter().collect::<Vec<f32>>();
+            let (height, width) = control.reader.spec().grid.shape();
+            let columns = Columns { start: 0, count: width };
+            let values = fields::rows(&control, column, 0, 0..height, columns).await?;
+            let values: Vec<f32> = values.into_iter().collect();
             Ok::<_, Error>(Arc::new(Style::from_values(&column.variable, column.level, &values)))
         };
         self.cache.try_get_with(key, read).await.map_err(|error| (*error).clone())

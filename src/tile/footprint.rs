@@ -28,6 +28,26 @@ impl Columns {
     pub fn indices(self, width: usize) -> impl Iterator<Item = usize> {
         (0..self.count).map(move |offset| (self.start + offset) % width)
     }
+
+    /// The same as ranges: cut where the window passes the last column.
+    pub fn runs(self, width: usize) -> Vec<ColumnRun> {
+        let mut runs = Vec::with_capacity(2);
+        let (mut start, mut offset) = (self.start % width, 0);
+        while offset < self.count {
+            let end = width.min(start + self.count - offset);
+            runs.push(ColumnRun { columns: start..end, offset });
+            offset += end - start;
+            start = 0;
+        }
+        runs
+    }
+}
+
+/// Columns of a grid that follow each other, and the offset of their first one in a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnRun {
+    pub columns: Range<usize>,
+    pub offset: usize,
 }
 
 /// The part of a field that a tile or a point needs: `[rows, columns]`, in the grid's order.

@@ -312,3 +312,14 @@ fn ten_thousand_random_pixels_of_a_lambert_grid_across_the_date_line_are_right_t
     }
     assert!(seams > 100, "{seams}");
 }
+
+#[test]
+fn columns_are_cut_where_they_pass_the_last_one() {
+    let cut = |start, count| {
+        Columns { start, count }.runs(10).into_iter().map(|run| (run.columns, run.offset)).collect::<Vec<_>>()
+    };
+    assert_eq!(cut(2, 3), [(2..5, 0)]);
+    assert_eq!(cut(8, 4), [(8..10, 0), (0..2, 2)]);
+    assert_eq!(cut(0, 11), [(0..10, 0), (0..1, 10)]);
+    assert!(cut(3, 0).is_empty());
+}

@@ -23,7 +23,7 @@ mod raw;
 mod style;
 
 pub use contour::{Contour, contours};
-pub use footprint::{Columns, Footprint, Window};
+pub use footprint::{ColumnRun, Columns, Footprint, Window};
 pub use image::{EncodeError, encode_png, encode_rgba, transparent_png};
 pub use legend::Legend;
 pub use legend_image::{LEGEND_SIZE, legend_png};

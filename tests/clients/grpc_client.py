@@ -28,7 +28,7 @@ METHODS = {
         "GetForecast",
         "ListAwaitedAnalyses",
     ],
-    "vejr.v1.DataService": ["GetTile", "GetField", "GetSeries"],
+    "vejr.v1.DataService": ["GetTile", "GetField", "GetArea", "GetSeries"],
     "vejr.v1.ModelService": ["ListModels", "GetModel"],
 }
 
@@ -102,6 +102,19 @@ def main(address, protos):
         assert all(180 < value < 320 for value in array)
         print(f"field: {shape[0]}×{shape[1]}, {min(array):.1f} to {max(array):.1f} {header.header.units}")
 
+        box = data.BoundingBox(west=170, south=-20, east=-160, north=30)
+        window, *pieces = numbers.GetArea(data.GetAreaRequest(**field, bbox=box, units="degC"))
+        header, window = header.header, window.header
+        rows = [row for row, latitude in enumerate(header.latitudes) if -20 <= latitude <= 30]
+        columns = [column for column, longitude in enumerate(header.longitudes) if 170 <= longitude <= 200]
+        assert list(window.latitudes) == [header.latitudes[row] for row in rows]
+        assert list(window.longitudes) == [header.longitudes[column] for column in columns]
+        assert (window.first_row, window.first_column, window.units) == (rows[0], columns[0], "degC")
+        part = struct.unpack(f"<{len(rows) * len(columns)}f", b"".join(message.piece.data for message in pieces))
+        expected = [array[row * shape[1] + column] - 273.15 for row in rows for column in columns]
+        assert all(abs(found - value) < 1e-3 for found, value in zip(part, expected, strict=True))
+        print(f"area: {len(rows)}×{len(columns)}, {window.longitudes[0]} to {window.longitudes[-1]} °E")
+
         tile = numbers.GetTile(data.GetTileRequest(**field, zoom=1, x=0, y=1, format=data.TILE_FORMAT_PNG))
         assert tile.data[:4] == b"\x89PNG" and tile.run.forecast == latest.name
         place = dict(forecast=latest.name, variable="z", level="500hPa", latitude=55.7, longitude=12.6)
@@ -117,6 +130,9 @@ def main(address, protos):
         wrong = violations(lambda: numbers.GetField(data.GetFieldRequest(**{**field, "variable": "t9"})))
         assert list(wrong) == ["variable"] and "available: t, u, v, z, sp" in wrong["variable"], wrong
         print("a variable that is not there:", wrong)
+        nowhere = data.BoundingBox(west=0.1, south=0.1, east=0.2, north=0.2)
+        empty = violations(lambda: numbers.GetArea(data.GetAreaRequest(**field, bbox=nowhere)))
+        assert list(empty) == ["bbox"] and "holds no point of the grid: 48×96" in empty["bbox"], empty
         bare = violations(lambda: numbers.GetTile(data.GetTileRequest(forecast=latest.name)))
         assert set(bare) == {"format", "zoom", "x", "y", "variable", "level", "lead_time"}, bare
 

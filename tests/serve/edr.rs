@@ -6,7 +6,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use vejr::atmos::{Grid, LeadTime, Level, Projection};
 use vejr::serve::Limits;
-use vejr::store::ForecastWriter;
+use vejr::store::{ForecastSpec, ForecastWriter};
 
 use super::clients::{python, script};
 use super::{Service, planet};
@@ -251,20 +251,25 @@ async fn what_is_wrong_is_told_at_once_and_in_the_standards_form() {
 
 /// A Lambert grid over Denmark: in its own plane, and by places.
 pub async fn with_projected_forecast() -> (Service, Arc<Grid>) {
-    let service = Service::start(Limits::default()).await;
-    let path = planet::path("2001-01-01T00:00Z", "4f2a9c01");
-    let mut spec = planet::spec(&path, 2);
     let definition = "+proj=lcc +lat_0=56.7 +lon_0=25 +lat_1=56.7 +lat_2=56.7 +R=6367470";
     let axis = |first: f64, n: i32, step: f64| (0..n).map(|i| first + step * f64::from(i)).collect::<Vec<f64>>();
     let projection = Projection::from_proj_string(definition).unwrap();
-    spec.grid = Arc::new(Grid::projected(projection, axis(300e3, 60, -10e3), axis(-1200e3, 120, 10e3)).unwrap());
+    let grid = Grid::projected(projection, axis(300e3, 60, -10e3), axis(-1200e3, 120, 10e3)).unwrap();
+    (with_forecast_on(grid.clone()).await, Arc::new(grid))
+}
+
+/// With one forecast of two steps after the analysis on a grid.
+pub async fn with_forecast_on(grid: Grid) -> Service {
+    let service = Service::start(Limits::default()).await;
+    let path = planet::path("2001-01-01T00:00Z", "4f2a9c01");
+    let spec = ForecastSpec { grid: Arc::new(grid), ..planet::spec(&path, 2) };
     let mut writer =
         ForecastWriter::create_or_resume(&path.location(&service.root), spec.clone(), false).await.unwrap();
     for &lead in &spec.lead_times {
         writer.write_step(&planet::fields(&spec, lead)).await.unwrap();
     }
     writer.finish(serde_json::Map::new()).await.unwrap();
-    (service, spec.grid)
+    service
 }
 
 #[tokio::test]

@@ -1,19 +1,21 @@
 //! gRPC: every method, its errors, and that health is true.
 
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt;
-use vejr::atmos::{LeadTime, Level};
+use vejr::atmos::{Grid, LeadTime, Level};
 use vejr::serve::Limits;
 use vejr::serve::v1;
 use vejr::serve::v1::data_service_client::DataServiceClient;
 use vejr::serve::v1::forecast_service_client::ForecastServiceClient;
+use vejr::serve::v1::get_area_response::Part as AreaPart;
 use vejr::serve::v1::get_field_response::Part;
 use vejr::serve::v1::model_service_client::ModelServiceClient;
 
+use super::edr::{with_forecast_on, with_projected_forecast};
 use super::{Service, planet};
 
 const NAME: &str = "forecasts/made-up-planet/2001-01-01T0000Z/4f2a9c01";
@@ -35,6 +37,48 @@ fn field_request(variable: &str, level: &str, lead: Option<prost_types::Duration
         level: level.to_owned(),
         lead_time: lead,
     }
+}
+
+fn area_request(variable: &str, level: &str, [west, south, east, north]: [f64; 4]) -> v1::GetAreaRequest {
+    let bbox = v1::BoundingBox { west: Some(west), south: Some(south), east: Some(east), north: Some(north) };
+    v1::GetAreaRequest {
+        forecast: NAME.to_owned(),
+        variable: variable.to_owned(),
+        level: level.to_owned(),
+        lead_time: hours(12),
+        bbox: Some(bbox),
+        ..Default::default()
+    }
+}
+
+/// Header and values of a stream, whose pieces are checked.
+async fn read<M>(mut stream: Streaming<M>, part: impl Fn(M) -> Option<Part>) -> (v1::FieldHeader, Vec<f32>) {
+    let Some(Part::Header(header)) = part(stream.message().await.unwrap().unwrap()) else { panic!("no header") };
+    let mut bytes = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        let Some(Part::Piece(piece)) = part(message) else { panic!("a second header") };
+        assert_eq!(piece.offset, bytes.len() as u64);
+        assert_eq!(piece.crc32c, crc32c::crc32c(&piece.data));
+        assert!(piece.data.len() <= 1 << 20);
+        bytes.extend(piece.data);
+    }
+    assert_eq!(bytes.len() as u64, header.total_bytes);
+    assert_eq!(bytes.len(), 4 * header.rows as usize * header.columns as usize);
+    (*header, bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+/// Header and values of an area.
+pub async fn area(
+    client: &mut DataServiceClient<Channel>,
+    request: v1::GetAreaRequest,
+) -> Result<(v1::FieldHeader, Vec<f32>), Status> {
+    let part = |message: v1::GetAreaResponse| {
+        Some(match message.part? {
+            AreaPart::Header(header) => Part::Header(header),
+            AreaPart::Piece(piece) => Part::Piece(piece),
+        })
+    };
+    Ok(read(client.get_area(request).await?.into_inner(), part).await)
 }
 
 /// Names of the fields that a status complains of.
@@ -87,24 +131,146 @@ async fn forecasts_are_listed_newest_first_in_pages() {
 async fn a_field_arrives_in_checked_pieces_as_it_was_published() {
     let (service, path) = Service::with_forecast().await;
     let mut client = DataServiceClient::new(channel(&service).await);
-    let mut stream = client.get_field(field_request("v", "850hPa", hours(12))).await.unwrap().into_inner();
-    let Some(Part::Header(header)) = stream.message().await.unwrap().unwrap().part else { panic!("no header") };
+    let stream = client.get_field(field_request("v", "850hPa", hours(12))).await.unwrap().into_inner();
+    let (header, found) = read(stream, |message: v1::GetFieldResponse| message.part).await;
     assert_eq!(header.run.as_ref().unwrap().forecast, NAME);
     assert_eq!((header.units.as_str(), header.data_type()), ("m s-1", v1::DataType::Float32));
-    let mut bytes = Vec::new();
-    while let Some(message) = stream.message().await.unwrap() {
-        let Some(Part::Piece(piece)) = message.part else { panic!("a second header") };
-        assert_eq!(piece.offset, bytes.len() as u64);
-        assert_eq!(piece.crc32c, crc32c::crc32c(&piece.data));
-        assert!(piece.data.len() <= 1 << 20);
-        bytes.extend(piece.data);
-    }
-    assert_eq!(bytes.len() as u64, header.total_bytes);
+    assert_eq!((header.first_row, header.first_column), (0, 0));
     let spec = planet::spec(&path, 8);
     let published = planet::fields(&spec, LeadTime::from_hours(12));
     let truth = published.iter().find(|f| &*f.variable().name == "v" && f.level() == Level::Pressure(850.0)).unwrap();
-    let expected: Vec<u8> = truth.values().iter().flat_map(|value| value.to_le_bytes()).collect();
-    assert_eq!(bytes, expected);
+    assert_eq!(found, truth.values().iter().copied().collect::<Vec<f32>>());
+}
+
+/// Rows and columns of the grid that a box holds, columns eastward from its west.
+fn held(grid: &Grid, [west, south, east, north]: [f64; 4]) -> (Vec<usize>, Vec<usize>) {
+    let (latitude, longitude) = grid.rectilinear().unwrap();
+    let width = if east < west { east + 360.0 - west } else { east - west };
+    let from_west = |column: usize| (longitude[column] - west).rem_euclid(360.0);
+    let rows = (0..latitude.len()).filter(|&row| (south..=north).contains(&latitude[row])).collect();
+    let mut columns: Vec<usize> = (0..longitude.len()).filter(|&column| from_west(column) <= width).collect();
+    columns.sort_by(|&a, &b| from_west(a).total_cmp(&from_west(b)));
+    (rows, columns)
+}
+
+#[tokio::test]
+async fn an_area_is_the_smallest_window_of_the_field_that_holds_the_box() {
+    let (service, _) = Service::with_forecast().await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let grid = planet::grid();
+    for (variable, level) in [("t", "500hPa"), ("ws", "850hPa")] {
+        let stream = client.get_field(field_request(variable, level, hours(12))).await.unwrap().into_inner();
+        let (whole, field) = read(stream, |message: v1::GetFieldResponse| message.part).await;
+        for (bbox, size) in [
+            ([4.0, 40.0, 30.5, 61.0], (5, 7)),
+            // across the antimeridian, and across the grid's own seam
+            ([170.0, -20.0, -160.0, 30.0], (13, 8)),
+            ([-20.0, -90.0, 20.0, -60.0], (8, 11)),
+            // one point, on all edges of its box
+            ([3.75, whole.latitudes[20], 3.75, whole.latitudes[20]], (1, 1)),
+            ([-180.0, -90.0, 180.0, 90.0], (48, 96)),
+        ] {
+            let (header, found) = area(&mut client, area_request(variable, level, bbox)).await.unwrap();
+            let (rows, columns) = held(&grid, bbox);
+            assert_eq!((rows.len(), columns.len()), size, "{bbox:?}");
+            assert_eq!((header.rows as usize, header.columns as usize), size, "{bbox:?}");
+            assert_eq!((header.first_row as usize, header.first_column as usize), (rows[0], columns[0]), "{bbox:?}");
+            assert_eq!(header.latitudes, rows.iter().map(|&row| whole.latitudes[row]).collect::<Vec<f64>>());
+            // eastward from the box's west, also past the seam
+            let longitudes = &header.longitudes;
+            assert!(longitudes.is_sorted() && longitudes[0] >= bbox[0], "{bbox:?}: {longitudes:?}");
+            let turned = longitudes.iter().map(|longitude| longitude.rem_euclid(360.0));
+            assert!(turned.eq(columns.iter().map(|&column| whole.longitudes[column])), "{bbox:?}: {longitudes:?}");
+            let expected = rows.iter().flat_map(|&row| columns.iter().map(move |&column| row * 96 + column));
+            assert_eq!(found, expected.map(|position| field[position]).collect::<Vec<f32>>(), "{bbox:?}");
+            assert_eq!(header.run.unwrap().forecast, NAME);
+            assert_eq!((&header.units, &header.valid_time), (&whole.units, &whole.valid_time));
+        }
+    }
+    let bbox = [4.0, 40.0, 30.5, 61.0];
+    let (_, kelvin) = area(&mut client, area_request("t", "500hPa", bbox)).await.unwrap();
+    let request = v1::GetAreaRequest { units: "degC".to_owned(), ..area_request("t", "500hPa", bbox) };
+    let (header, celsius) = area(&mut client, request).await.unwrap();
+    assert_eq!(header.units, "degC");
+    assert!(kelvin.iter().zip(&celsius).all(|(kelvin, celsius)| (kelvin - 273.15 - celsius).abs() < 1e-3));
+}
+
+#[tokio::test]
+async fn an_area_of_a_grid_without_parallels_is_around_the_points_in_the_box() {
+    let (service, grid) = with_projected_forecast().await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let stream = client.get_field(field_request("t", "850hPa", hours(12))).await.unwrap().into_inner();
+    let (whole, field) = read(stream, |message: v1::GetFieldResponse| message.part).await;
+    let (header, found) = area(&mut client, area_request("t", "850hPa", [11.0, 55.0, 12.0, 56.0])).await.unwrap();
+    let inside = |row: usize, column: usize| {
+        let (latitude, longitude) = grid.place(row, column);
+        (11.0..=12.0).contains(&longitude) && (55.0..=56.0).contains(&latitude)
+    };
+    let rows: Vec<usize> = (0..60).filter(|&row| (0..120).any(|column| inside(row, column))).collect();
+    let columns: Vec<usize> = (0..120).filter(|&column| (0..60).any(|row| inside(row, column))).collect();
+    assert!(rows.len() > 5 && columns.len() > 5, "{rows:?} {columns:?}");
+    assert_eq!((header.first_row as usize, header.first_column as usize), (rows[0], columns[0]));
+    assert_eq!(header.y, rows.iter().map(|&row| whole.y[row]).collect::<Vec<f64>>());
+    assert_eq!(header.x, columns.iter().map(|&column| whole.x[column]).collect::<Vec<f64>>());
+    assert_eq!(header.grid_mapping["grid_mapping_name"], "lambert_conformal_conic");
+    assert!(header.latitudes.is_empty() && header.longitudes.is_empty());
+    let expected = rows.iter().flat_map(|&row| columns.iter().map(move |&column| row * 120 + column));
+    assert_eq!(found, expected.map(|position| field[position]).collect::<Vec<f32>>());
+    let elsewhere = area(&mut client, area_request("t", "850hPa", [100.0, 55.0, 110.0, 56.0])).await.unwrap_err();
+    assert_eq!(fields(&elsewhere), ["bbox"]);
+    assert!(elsewhere.message().contains(&grid.to_string()), "{elsewhere}");
+
+    // points in any order: from the first that the box holds to the last
+    let latitude = (0..50).map(|n| 50.0 + 0.1 * f64::from(n)).collect();
+    let longitude = (0..50).map(|n| f64::from(7 * n % 50)).collect();
+    let points = Grid::points(latitude, longitude).unwrap();
+    let service = with_forecast_on(points.clone()).await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let (header, found) = area(&mut client, area_request("sp", "surface", [20.0, 51.0, 30.0, 54.0])).await.unwrap();
+    let inside = |n: &usize| {
+        let (latitude, longitude) = points.place(0, *n);
+        (20.0..=30.0).contains(&longitude) && (51.0..=54.0).contains(&latitude)
+    };
+    let (first, last) = ((0..50).find(inside).unwrap(), (0..50).rfind(inside).unwrap());
+    assert_eq!((header.rows, header.first_column as usize), (1, first));
+    assert!(header.latitudes.is_empty() && header.y.is_empty() && header.x.is_empty());
+    let lead = LeadTime::from_hours(12);
+    let value = |n: usize| {
+        let (latitude, longitude) = points.place(0, n);
+        planet::value("sp", Level::Surface, lead, latitude, longitude)
+    };
+    assert_eq!(found, (first..=last).map(value).collect::<Vec<f32>>());
+}
+
+#[tokio::test]
+async fn what_is_no_area_is_told_by_side_with_what_was_found_and_expected() {
+    let (service, _) = Service::with_forecast().await;
+    let mut client = DataServiceClient::new(channel(&service).await);
+    let grid = &*planet::grid().to_string();
+    let (nan, infinite) = (f64::NAN, f64::INFINITY);
+    for (bbox, expected, words) in [
+        ([-361.0, nan, infinite, 90.5], &["bbox.west", "bbox.south", "bbox.east", "bbox.north"][..], "-361 is outside"),
+        ([0.0, 10.0, 5.0, 0.0], &["bbox.south"], "10 is north of north, 0"),
+        ([-200.0, 0.0, 170.0, 5.0], &["bbox.east"], "170 is more than a turn east of west, -200"),
+        // between the grid's points, and beyond its last parallel
+        ([0.1, 0.1, 0.2, 0.2], &["bbox"], grid),
+        ([0.0, 89.0, 360.0, 90.0], &["bbox"], grid),
+    ] {
+        let status = area(&mut client, area_request("t", "500hPa", bbox)).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{bbox:?}: {status}");
+        assert_eq!(fields(&status), expected, "{bbox:?}: {status}");
+        assert!(status.message().contains(words), "{bbox:?}: {status}");
+    }
+    let usual = area_request("t", "500hPa", [0.0, 0.0, 10.0, 10.0]);
+    let west = v1::BoundingBox { west: Some(5.0), ..Default::default() };
+    let request = v1::GetAreaRequest { bbox: Some(west), units: "hPa".to_owned(), ..usual.clone() };
+    let status = area(&mut client, request).await.unwrap_err();
+    assert_eq!(fields(&status), ["bbox.south", "bbox.east", "bbox.north", "units"]);
+    let nothing = v1::GetAreaRequest { forecast: NAME.to_owned(), ..Default::default() };
+    let status = area(&mut client, nothing).await.unwrap_err();
+    assert_eq!(fields(&status), ["variable", "level", "bbox", "lead_time"]);
+    let late = v1::GetAreaRequest { lead_time: hours(13), ..usual };
+    assert_eq!(fields(&area(&mut client, late).await.unwrap_err()), ["lead_time"]);
 }
 
 #[tokio::test]

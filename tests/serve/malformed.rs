@@ -331,6 +331,22 @@ fn message(random: &mut Random, method: &str) -> Vec<u8> {
             statistic: text(random),
         }
         .encode_to_vec(),
+        "GetArea" => v1::GetAreaRequest {
+            forecast: text(random),
+            variable: "t".to_owned(),
+            level: "500hPa".to_owned(),
+            lead_time: lead(random),
+            bbox: Some(v1::BoundingBox {
+                west: Some(number(random)),
+                south: Some(number(random)),
+                east: Some(number(random)),
+                north: Some(number(random)),
+            }),
+            units: text(random),
+            member: place(random),
+            statistic: text(random),
+        }
+        .encode_to_vec(),
         "GetSeries" => v1::GetSeriesRequest {
             forecast: text(random),
             variable: "t".to_owned(),

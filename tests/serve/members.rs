@@ -6,6 +6,7 @@ use vejr::serve::v1;
 use vejr::serve::v1::data_service_client::DataServiceClient;
 use vejr::store::{ForecastPath, ForecastSpec, ForecastWriter, Statistics};
 
+use crate::grpc::area;
 use crate::{Service, planet};
 
 const MEMBERS: usize = 3;
@@ -73,6 +74,31 @@ async fn every_way_of_asking_takes_a_member() {
         let run = series.run.unwrap();
         assert_eq!((run.members, run.member), (MEMBERS as u32, Some(member.unwrap_or(0) as u32)));
         assert_eq!(series.values[1].value, Some(expected(member)));
+        // an area of that point
+        let bbox = v1::BoundingBox {
+            west: Some(longitude),
+            south: Some(latitude),
+            east: Some(longitude),
+            north: Some(latitude),
+        };
+        let request = v1::GetAreaRequest {
+            forecast: format!("forecasts/{path}"),
+            variable: "t".to_owned(),
+            level: "500hPa".to_owned(),
+            lead_time: Some(prost_types::Duration { seconds: 6 * 3600, nanos: 0 }),
+            bbox: Some(bbox),
+            member: member.map(|member| member as u32),
+            ..Default::default()
+        };
+        let (header, values) = area(&mut client, request.clone()).await.unwrap();
+        let run = header.run.unwrap();
+        assert_eq!((run.members, run.member), (MEMBERS as u32, Some(member.unwrap_or(0) as u32)));
+        assert_eq!(values, [expected(member)]);
+        let spread =
+            v1::GetAreaRequest { member: None, statistic: "spread".to_owned(), units: "degC".to_owned(), ..request };
+        let (header, values) = area(&mut client, spread).await.unwrap();
+        // a standard deviation has no other zero in other units
+        assert!(header.run.unwrap().member.is_none() && (values[0] - 1.0).abs() < 1e-3, "{values:?}");
         // EDR
         let coords = format!("POINT({longitude} {latitude})").replace(' ', "%20");
         let url = format!("/collections/{}/position?coords={coords}&parameter-name=t&z=500&f=CSV{query}", path.model);

@@ -106,6 +106,39 @@ def test_a_field_is_what_is_published(client, forecast, published, tmp_path):
         xarray.testing.assert_equal(back.sp.load(), several)
 
 
+def test_an_area_is_a_window_of_the_field(client, forecast, published):
+    field = published.z.sel(pressure=500, lead_time=24)
+    found = client.area(forecast, "z", "500hPa", "24h", bbox=(5, 40, 31, 60))
+    expected = field.sel(latitude=slice(60, 40), longitude=slice(5, 31))
+    assert found.dims == ("latitude", "longitude") and found.shape == expected.shape == (5, 7)
+    np.testing.assert_array_equal(found, expected)
+    for axis in ["latitude", "longitude"]:
+        np.testing.assert_array_equal(found[axis], expected[axis])
+    assert found.time == expected.valid_time and found.attrs["units"] == expected.attrs["units"]
+
+    # across the grid's first meridian and the antimeridian, eastward
+    for bbox, longitudes in [
+        ((-20, -30, 20, 30), np.arange(-18.75, 20, 3.75)),
+        ((170, -30, -160, 30), np.arange(172.5, 200.1, 3.75)),
+    ]:
+        across = client.area(forecast, "z", "500hPa", "24h", bbox=bbox)
+        np.testing.assert_array_equal(across.longitude, longitudes)
+        expected = field.sel(latitude=slice(30, -30)).sel(longitude=longitudes % 360)
+        np.testing.assert_array_equal(across, expected)
+
+    celsius = client.area(forecast, "t", "500hPa", ["0h", 6 * HOUR], bbox=(5, 40, 31, 60), units="degC")
+    assert celsius.dims == ("time", "latitude", "longitude") and celsius.attrs["units"] == "degC"
+    kelvin = published.t.sel(pressure=500, latitude=slice(60, 40), longitude=slice(5, 31))[:2]
+    np.testing.assert_allclose(celsius, kelvin - 273.15, atol=1e-4)
+
+    with pytest.raises(vejr.Error) as wrong:
+        client.area(forecast, "t", "500hPa", "24h", bbox=(0, 60, 400, 40))
+    assert set(wrong.value.violations) == {"bbox.east"}
+    with pytest.raises(vejr.Error) as empty:
+        client.area(forecast, "t", "500hPa", "24h", bbox=(0.1, 0.1, 0.2, 0.2))
+    assert "holds no point of the grid: 48×96" in empty.value.violations["bbox"]
+
+
 def test_errors_keep_code_message_and_fields(client, forecast):
     with pytest.raises(vejr.Error) as wrong:
         client.series(forecast, "t9", "501hPa", latitude=91, longitude=0)

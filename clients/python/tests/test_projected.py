@@ -95,6 +95,25 @@ def test_a_projected_field_says_where_it_is(client, cone):
     assert client.forecast(name).grid.x == list(found.x)
 
 
+def test_an_area_is_around_the_points_in_the_box(client, cone):
+    name, published = cone
+    place = published.isel(yc=slice(2, 6), xc=slice(3, 8))
+    west, east = float(place.longitude.min()) - 0.01, float(place.longitude.max()) + 0.01
+    south, north = float(place.latitude.min()) - 0.01, float(place.latitude.max()) + 0.01
+    found = client.area(name, "t2m", "surface", "12h", bbox=(west, south, east, north))
+    latitude, longitude = published.latitude, published.longitude
+    inside = (latitude >= south) & (latitude <= north) & (longitude >= west) & (longitude <= east)
+    rows, columns = np.flatnonzero(inside.any("xc")), np.flatnonzero(inside.any("yc"))
+    expected = published.t2m.sel(lead_time=12).isel(
+        yc=slice(rows[0], rows[-1] + 1), xc=slice(columns[0], columns[-1] + 1)
+    )
+    assert found.dims == ("y", "x") and found.size < published.t2m.isel(lead_time=0).size
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found.y, expected.yc)
+    np.testing.assert_array_equal(found.x, expected.xc)
+    assert found.crs.attrs == client.field(name, "t2m", "surface", "12h").crs.attrs
+
+
 def test_a_series_is_of_the_nearest_point(client, cone):
     name, published = cone
     place = published.isel(yc=3, xc=4)

@@ -62,6 +62,7 @@ pub const GRPC: &[GrpcRule] = &[
     GrpcRule("/vejr.v1.ForecastService/ListAwaitedAnalyses", READ),
     GrpcRule("/vejr.v1.DataService/GetTile", READ),
     GrpcRule("/vejr.v1.DataService/GetField", READ),
+    GrpcRule("/vejr.v1.DataService/GetArea", READ),
     GrpcRule("/vejr.v1.DataService/GetSeries", READ),
     GrpcRule("/vejr.v1.ModelService/ListModels", READ),
     GrpcRule("/vejr.v1.ModelService/GetModel", READ),

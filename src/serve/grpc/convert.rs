@@ -9,6 +9,7 @@ use crate::serve::catalog::Forecast;
 use crate::serve::derived;
 use crate::serve::error::Violation;
 use crate::serve::names::resource_name;
+use crate::serve::places::GridWindow;
 use crate::serve::runs::Known;
 use crate::serve::v1;
 use crate::serve::v1::watch_forecast_response::Kind;
@@ -214,14 +215,16 @@ fn described(bare: v1::Forecast, manifest: &Manifest) -> v1::Forecast {
 }
 
 pub fn grid(grid: &Grid) -> v1::Grid {
-    let (rows, columns) = grid.shape();
-    let axes =
-        v1::Grid { description: grid.to_string(), rows: count(rows), columns: count(columns), ..Default::default() };
+    v1::Grid { description: grid.to_string(), ..part_of_grid(grid, GridWindow::whole(grid)) }
+}
+
+/// Some rows and columns of a grid, without a description.
+pub fn part_of_grid(grid: &Grid, window: GridWindow) -> v1::Grid {
+    let GridWindow { rows, columns, y, x } = window;
+    let axes = v1::Grid { rows: count(rows.len()), columns: count(columns.count), ..Default::default() };
     match grid.axes() {
-        Axes::Rectilinear { latitude, longitude } => {
-            v1::Grid { latitudes: latitude.to_vec(), longitudes: longitude.to_vec(), ..axes }
-        }
-        Axes::Projected { projection, y, x } => {
+        Axes::Rectilinear { .. } => v1::Grid { latitudes: y, longitudes: x, ..axes },
+        Axes::Projected { projection, .. } => {
             let attributes = projection.cf_attributes().into_iter().map(|(name, value)| {
                 let value = match value {
                     Attribute::Text(text) => text,
@@ -229,7 +232,7 @@ pub fn grid(grid: &Grid) -> v1::Grid {
                 };
                 (name.to_owned(), value)
             });
-            v1::Grid { y: y.to_vec(), x: x.to_vec(), grid_mapping: attributes.collect(), ..axes }
+            v1::Grid { y, x, grid_mapping: attributes.collect(), ..axes }
         }
         Axes::None => axes,
     }

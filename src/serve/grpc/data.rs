@@ -1,12 +1,17 @@
 //! DataService.
 
+use std::sync::Arc;
+
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{convert, field_stream};
-use crate::serve::catalog::Whose;
+use super::convert;
+use super::field_stream::{self, FieldPart};
+use crate::atmos::Grid;
+use crate::serve::catalog::{Forecast, Whose};
 use crate::serve::error::{Error, Violation};
 use crate::serve::names::{ForecastName, quoted};
+use crate::serve::places::{BoundingBox, Crs, GridWindow, Side, within};
 use crate::serve::select::{self, Violations};
 use crate::serve::series::{Interpolation, Place, series};
 use crate::serve::state::Shared;
@@ -16,6 +21,14 @@ use crate::serve::v1;
 use crate::tile::{TILE_SIZE, TileError, TileId};
 
 pub struct Data(pub Shared);
+
+impl Data {
+    /// The forecast that a request names, of the member or statistic that it chooses.
+    async fn open(&self, name: &str, member: Option<u32>, statistic: &str) -> Result<Arc<Forecast>, Error> {
+        let name = ForecastName::from_resource("forecast", name)?;
+        self.0.catalog.open(&name).await?.of(whose(member, statistic)?)
+    }
+}
 
 fn format(format: v1::TileFormat) -> Result<Format, Violation> {
     match format {
@@ -56,12 +69,49 @@ fn tile(request: &v1::GetTileRequest, violations: &mut Violations) -> Option<Til
     violations.take(tile)
 }
 
+fn bounding_box(bbox: Option<v1::BoundingBox>, violations: &mut Violations) -> Option<BoundingBox> {
+    let missing = || Violation::missing("bbox", "west, south, east and north in degrees");
+    let bbox = violations.take(bbox.ok_or_else(missing))?;
+    let sides =
+        [(Side::West, bbox.west), (Side::South, bbox.south), (Side::East, bbox.east), (Side::North, bbox.north)];
+    let sides = sides
+        .map(|(side, degrees)| violations.take(degrees.ok_or_else(|| Violation::missing(side_field(side), "degrees"))));
+    let [west, south, east, north] = sides;
+    let sides = [west?, south?, east?, north?];
+    let errors = match BoundingBox::new(Crs::Crs84, sides) {
+        Ok(bounds) => return Some(bounds),
+        Err(errors) => errors,
+    };
+    for error in errors {
+        violations.take::<()>(Err(Violation::new(side_field(error.side), error.description)));
+    }
+    None
+}
+
+fn side_field(side: Side) -> &'static str {
+    match side {
+        Side::West => "bbox.west",
+        Side::South => "bbox.south",
+        Side::East => "bbox.east",
+        Side::North => "bbox.north",
+    }
+}
+
+/// On a thread for computations: of some grids the place of every point is looked at.
+async fn window(grid: Arc<Grid>, bounds: BoundingBox) -> Result<GridWindow, Error> {
+    let find = move || {
+        let places = within(&grid, Crs::Crs84, "bbox", bounds, |_, _| true)?;
+        Ok(GridWindow::around(&grid, places))
+    };
+    let found: Result<Result<GridWindow, Violation>, _> = tokio::task::spawn_blocking(find).await;
+    Ok(found.map_err(|error| Error::Internal(error.to_string()))??)
+}
+
 #[tonic::async_trait]
 impl v1::data_service_server::DataService for Data {
     async fn get_tile(&self, request: Request<v1::GetTileRequest>) -> Result<Response<v1::GetTileResponse>, Status> {
         let request = request.into_inner();
-        let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?.of(whose(request.member, &request.statistic)?)?;
+        let forecast = self.open(&request.forecast, request.member, &request.statistic).await?;
         let mut violations = Violations::default();
         let format = violations.take(format(request.format()));
         let tile = tile(&request, &mut violations);
@@ -84,11 +134,31 @@ impl v1::data_service_server::DataService for Data {
 
     async fn get_field(&self, request: Request<v1::GetFieldRequest>) -> Result<Response<Self::GetFieldStream>, Status> {
         let request = request.into_inner();
-        let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?.of(whose(request.member, &request.statistic)?)?;
+        let forecast = self.open(&request.forecast, request.member, &request.statistic).await?;
         let lead = convert::lead_time(request.lead_time);
         let selection = select::field(&forecast, &request.variable, &request.level, lead, Violations::default())?;
-        Ok(Response::new(field_stream::start(forecast, selection, self.0.limits.stall_timeout)))
+        let window = GridWindow::whole(&forecast.reader.spec().grid);
+        let shown = Shown::stored(&selection.column.variable);
+        let part = FieldPart { forecast, selection, window, shown };
+        Ok(Response::new(field_stream::start(part, self.0.limits.stall_timeout)))
+    }
+
+    type GetAreaStream = ReceiverStream<Result<v1::GetAreaResponse, Status>>;
+
+    async fn get_area(&self, request: Request<v1::GetAreaRequest>) -> Result<Response<Self::GetAreaStream>, Status> {
+        let request = request.into_inner();
+        let forecast = self.open(&request.forecast, request.member, &request.statistic).await?;
+        let mut violations = Violations::default();
+        let column = select::column(&forecast, &request.variable, &request.level, &mut violations);
+        let bounds = bounding_box(request.bbox, &mut violations);
+        let shown =
+            column.as_ref().and_then(|column| violations.take(forecast.one_unit(&column.variable, &request.units)));
+        let selection = select::at(&forecast, column, convert::lead_time(request.lead_time), violations)?;
+        let (bounds, shown) =
+            bounds.zip(shown).ok_or_else(|| Error::Internal("an area without a box or units".to_owned()))?;
+        let window = window(forecast.reader.spec().grid.clone(), bounds).await?;
+        let part = FieldPart { forecast, selection, window, shown };
+        Ok(Response::new(field_stream::start(part, self.0.limits.stall_timeout)))
     }
 
     async fn get_series(
@@ -96,8 +166,7 @@ impl v1::data_service_server::DataService for Data {
         request: Request<v1::GetSeriesRequest>,
     ) -> Result<Response<v1::GetSeriesResponse>, Status> {
         let request = request.into_inner();
-        let name = ForecastName::from_resource("forecast", &request.forecast).map_err(Error::from)?;
-        let forecast = self.0.catalog.open(&name).await?.of(whose(request.member, &request.statistic)?)?;
+        let forecast = self.open(&request.forecast, request.member, &request.statistic).await?;
         let mut violations = Violations::default();
         let column = select::column(&forecast, &request.variable, &request.level, &mut violations);
         let latitude = request.latitude.ok_or_else(|| Violation::missing("latitude", "degrees north"));

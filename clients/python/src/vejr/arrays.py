@@ -41,7 +41,7 @@ def series(answer, variable: Variable, level: str) -> xarray.DataArray:
 
 
 def field(parts, variable) -> xarray.DataArray:
-    """`[latitude, longitude]`, or of projected grids `[y, x]`, of a stream of GetFieldResponse.
+    """`[latitude, longitude]`, or of projected grids `[y, x]`, of a stream of GetFieldResponse or GetAreaResponse.
 
     `variable` gives the Variable of a forecast's resource name. Pieces are checked by their checksum.
     """
@@ -71,13 +71,14 @@ def field(parts, variable) -> xarray.DataArray:
 
 
 def _axes(header):
-    """Dimensions and coordinates of a field's grid."""
+    """Dimensions and coordinates of a field's grid; of points with places of their own, their numbers."""
     if header.latitudes:
         latitude = ("latitude", np.array(header.latitudes), {**_LATITUDE, "axis": "Y"})
         longitude = ("longitude", np.array(header.longitudes), {**_LONGITUDE, "axis": "X"})
         return ("latitude", "longitude"), {"latitude": latitude, "longitude": longitude}
     if not header.y:
-        return ("y", "x"), {}
+        numbers = {"y": (header.first_row, header.rows), "x": (header.first_column, header.columns)}
+        return ("y", "x"), {axis: (axis, first + np.arange(count)) for axis, (first, count) in numbers.items()}
     mapping = {name: _number(value) for name, value in header.grid_mapping.items()}
     if mapping.get("grid_mapping_name") == "rotated_latitude_longitude":
         names, units = ("grid_latitude", "grid_longitude"), "degrees"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import re
 import time
@@ -337,13 +338,12 @@ class Client:
 
         Returns:
             float32 `[latitude, longitude]` (degrees, north to south and eastward), or `[y, x]` with the projection's attributes
-            at `crs`, in the variable's units. Points that have places of their own are `[y, x]` without coordinates: the
-            published Zarr store has them. Missing values are NaN.
+            at `crs`, in the variable's units. Points that have places of their own are `[y, x]`, with their numbers in the
+            published Zarr store, which has the places. Missing values are NaN.
         """
         if isinstance(lead_time, list):
-            name = self.forecast(forecast).name
-            steps = [self.field(name, variable, level, lead, member=member) for lead in lead_time]
-            return xarray.concat(steps, "time", coords="different", compat="equals", combine_attrs="drop_conflicts")
+            one = functools.partial(self.field, variable=variable, level=level, member=member)
+            return self._steps(one, forecast, lead_time)
         request = _message(
             data_pb2.GetFieldRequest,
             forecast=_resource(forecast),
@@ -355,7 +355,54 @@ class Client:
         parts = self._stream(self._data.GetField, request)
         return arrays.field(parts, lambda name: self._variable(name, variable))
 
+    def area(
+        self,
+        forecast: Named,
+        variable: str,
+        level: str,
+        lead_time: LeadTime | list[LeadTime] | list[datetime.timedelta],
+        *,
+        bbox: tuple[float, float, float, float],
+        units: str | None = None,
+        member: int | str | None = None,
+    ) -> xarray.DataArray:
+        """The part of a field that a bounding box holds, at one lead time or several.
+
+        Args:
+            variable, level, lead_time, member: as of `field`.
+            bbox: west, south, east, north: degrees east (-360 to 360) and north. With west greater than east it crosses the
+                antimeridian.
+            units: of the answer, such as `degC`, `kn`, `hPa`; None: as stored.
+
+        Returns:
+            The smallest window of the field, as `field` gives it, with all grid points in the box or on its edges. Longitudes
+            ascend from the west of the box, also where they pass the grid's last one. On grids whose rows are not parallels some
+            points of the window lie outside the box.
+        """
+        if isinstance(lead_time, list):
+            one = functools.partial(self.area, variable=variable, level=level, bbox=bbox, units=units, member=member)
+            return self._steps(one, forecast, lead_time)
+        west, south, east, north = bbox
+        request = _message(
+            data_pb2.GetAreaRequest,
+            forecast=_resource(forecast),
+            variable=variable,
+            level=level,
+            lead_time=_duration(lead_time),
+            bbox=data_pb2.BoundingBox(west=west, south=south, east=east, north=north),
+            units=units,
+            **_whose(member),
+        )
+        parts = self._stream(self._data.GetArea, request)
+        return arrays.field(parts, lambda name: self._variable(name, variable))
+
     # how
+
+    def _steps(self, one, forecast: Named, lead_times: list) -> xarray.DataArray:
+        """What `one` gives of each lead time, along `time`: all of one run, also where the newest one changes meanwhile."""
+        name = self.forecast(forecast).name
+        steps = [one(name, lead_time=lead) for lead in lead_times]
+        return xarray.concat(steps, "time", coords="different", compat="equals", combine_attrs="drop_conflicts")
 
     def _call(self, method, request):
         try:

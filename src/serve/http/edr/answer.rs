@@ -5,18 +5,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use ndarray::Array2;
 
 use super::dimensions::along;
-use super::places::{Crs, Places, Spot, nearest, within};
 use super::request::{Parameter, Request, Where, by_levels};
-use super::wkt::{Geometry, Polygon, Position};
+use super::wkt::{Geometry, Polygon};
 use crate::atmos::{Level, ValidTime, Variable};
 use crate::serve::catalog::Forecast;
 use crate::serve::error::Error;
 use crate::serve::fields;
+use crate::serve::places::{BoundingBox, Crs, Places, Position, Spot, nearest, spans, within};
 use crate::serve::select::Column;
 use crate::serve::state::Shared;
-use crate::tile::Columns;
+use crate::tile::{ColumnRun, Columns};
 
 /// Columns that are read at the same time.
 const CONCURRENT_COLUMNS: usize = 4;
@@ -96,16 +97,16 @@ fn find(forecast: &Forecast, crs: Crs, place: Where) -> Result<Places, Error> {
     let grid = &forecast.reader.spec().grid;
     let spots = |positions: &[Position]| Ok(Places::Spots(nearest(grid, crs, positions)?));
     match place {
-        Where::Box(bounds) => Ok(within(grid, crs, "bbox", bounds, &[])?),
+        Where::Box(bounds) => Ok(within(grid, crs, "bbox", bounds, |_, _| true)?),
         Where::Geometry(Geometry::Point(position)) => spots(&[position]),
         Where::Geometry(Geometry::MultiPoint(positions)) => spots(&positions),
         Where::Geometry(Geometry::Line(line)) => {
             spots(&line.into_iter().map(|(position, _)| position).collect::<Vec<_>>())
         }
         Where::Geometry(Geometry::Polygons(polygons)) => {
-            let around = |a: [f64; 4], b: [f64; 4]| [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])];
-            let bounds = polygons.iter().map(Polygon::bounds).reduce(around).unwrap_or_default();
-            Ok(within(grid, crs, "coords", bounds, &polygons)?)
+            let bounds = BoundingBox::around(polygons.iter().map(Polygon::bounds).flat_map(|bounds| bounds.corners()));
+            let holds = |x, y| polygons.iter().any(|polygon| polygon.contains((x, y)));
+            Ok(within(grid, crs, "coords", bounds, holds)?)
         }
     }
 }
@@ -145,7 +146,7 @@ impl Reading<'_> {
             }
             (Places::Spots(spots), None) => self.scattered(column, spots).await,
             (Places::Lattice { rows, columns, inside, .. }, _) => {
-                self.lattice(column, rows.clone(), columns, inside.as_deref()).await
+                self.lattice(column, rows.clone(), *columns, inside.as_deref()).await
             }
         }
     }
@@ -153,7 +154,8 @@ impl Reading<'_> {
     async fn along(&self, column: &Column, spots: &[Spot], line: &[usize]) -> Result<Vec<f32>, Error> {
         let mut values = Vec::with_capacity(spots.len());
         for (spot, &step) in spots.iter().zip(line) {
-            values.extend(self.window(column, step, spot.row..spot.row + 1, &[spot.column]).await?);
+            let columns = Columns { start: spot.column, count: 1 };
+            values.extend(self.window(column, step, spot.row..spot.row + 1, columns).await?);
         }
         Ok(values)
     }
@@ -170,17 +172,12 @@ impl Reading<'_> {
 
     /// Points here and there: what lies around them is read once.
     async fn scattered(&self, column: &Column, spots: &[Spot]) -> Result<Vec<f32>, Error> {
-        let span = |of: fn(&Spot) -> usize| {
-            let (first, last) = (spots.iter().map(of).min().unwrap_or(0), spots.iter().map(of).max().unwrap_or(0));
-            first..last + 1
-        };
-        let (rows, columns) = (span(|spot| spot.row), span(|spot| spot.column));
-        let indices: Vec<usize> = columns.clone().collect();
+        let (rows, columns) = spans(spots);
+        let columns = Columns { start: columns.start, count: columns.len() };
         let mut values = Vec::with_capacity(self.steps.len() * spots.len());
         for &step in self.steps {
-            let window = self.window(column, step, rows.clone(), &indices).await?;
-            let at = |spot: &Spot| window[(spot.row - rows.start) * indices.len() + spot.column - columns.start];
-            values.extend(spots.iter().map(at));
+            let window = self.window(column, step, rows.clone(), columns).await?;
+            values.extend(spots.iter().map(|spot| window[[spot.row - rows.start, spot.column - columns.start]]));
         }
         Ok(values)
     }
@@ -189,20 +186,21 @@ impl Reading<'_> {
         &self,
         column: &Column,
         rows: Range<usize>,
-        columns: &[usize],
+        columns: Columns,
         inside: Option<&[bool]>,
     ) -> Result<Vec<f32>, Error> {
-        let places = rows.len() * columns.len();
-        let small = rows.len() <= SMALL_EDGE && columns.len() <= SMALL_EDGE;
+        let places = rows.len() * columns.count;
+        let small = rows.len() <= SMALL_EDGE && columns.count <= SMALL_EDGE;
         let mut values = vec![f32::NAN; self.steps.len() * places];
         if small && self.steps.len() > FEW_STEPS {
-            for (offset, run) in runs(columns) {
+            let width = self.forecast.reader.spec().grid.shape().1;
+            for ColumnRun { columns: run, offset } in columns.runs(width) {
                 let inputs = fields::series(self.forecast, column, rows.clone(), run.clone()).await?;
                 let series = column.recipe.quantity.combine(inputs);
                 for (time, &step) in self.steps.iter().enumerate() {
                     for row in 0..rows.len() {
                         let from = &series[(step * rows.len() + row) * run.len()..][..run.len()];
-                        values[time * places + row * columns.len() + offset..][..run.len()].copy_from_slice(from);
+                        values[time * places + row * columns.count + offset..][..run.len()].copy_from_slice(from);
                     }
                 }
             }
@@ -211,7 +209,7 @@ impl Reading<'_> {
             let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffered(2);
             let mut time = 0;
             while let Some(window) = reads.try_next().await? {
-                values[time * places..][..places].copy_from_slice(&window);
+                values[time * places..][..places].iter_mut().zip(&window).for_each(|(to, &from)| *to = from);
                 time += 1;
             }
         }
@@ -231,33 +229,12 @@ impl Reading<'_> {
         column: &Column,
         step: usize,
         rows: Range<usize>,
-        columns: &[usize],
-    ) -> Result<Vec<f32>, Error> {
-        let mut values = vec![f32::NAN; rows.len() * columns.len()];
-        for (offset, run) in runs(columns) {
-            let span = Columns { start: run.start, count: run.len() };
-            let blocks = &self.state.blocks;
-            let inputs = fields::windows(blocks, self.forecast, column, step, rows.clone(), span).await?;
-            let window = fields::combined(column, inputs, (rows.len(), run.len()))?;
-            for (row, from) in window.rows().into_iter().enumerate() {
-                let to = &mut values[row * columns.len() + offset..][..run.len()];
-                to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
-            }
-        }
-        Ok(values)
+        columns: Columns,
+    ) -> Result<Array2<f32>, Error> {
+        let shape = (rows.len(), columns.count);
+        let inputs = fields::windows(&self.state.blocks, self.forecast, column, step, rows, columns).await?;
+        fields::combined(column, inputs, shape)
     }
-}
-
-/// Columns that follow each other, and where in the list they begin.
-fn runs(columns: &[usize]) -> Vec<(usize, Range<usize>)> {
-    let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
-    for (offset, &column) in columns.iter().enumerate() {
-        match runs.last_mut() {
-            Some((_, run)) if run.end == column => run.end += 1,
-            _ => runs.push((offset, column..column + 1)),
-        }
-    }
-    runs
 }
 
 /// Attributes that tell where an answer comes from.
@@ -275,16 +252,4 @@ pub fn origin(forecast: &Forecast) -> BTreeMap<&'static str, String> {
 /// With seconds, as RFC 3339 wants them.
 pub fn rfc3339(time: ValidTime) -> String {
     time.utc().format("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_read_in_runs() {
-        assert_eq!(runs(&[34, 35, 0, 1, 2]), [(0, 34..36), (2, 0..3)]);
-        assert_eq!(runs(&[7]), [(0, 7..8)]);
-        assert!(runs(&[]).is_empty());
-    }
 }

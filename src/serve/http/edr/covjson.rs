@@ -9,9 +9,9 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Group, Values, origin, rfc3339};
-use super::places::{Crs, Places};
 use crate::atmos::Level;
 use crate::serve::error::Error;
+use crate::serve::places::{Crs, Places};
 
 /// Numbers, `null` where missing.
 pub struct Floats<'a>(pub Vec<&'a [f32]>);

@@ -18,7 +18,6 @@ mod dmi_names;
 mod exception;
 mod netcdf;
 mod openapi;
-mod places;
 mod request;
 mod table;
 mod wkt;

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use netcdf::{AttributeValue, FileMut, Options, VariableMut};
 
 use super::answer::{Answer, Values, origin};
-use super::places::{Crs, Places};
 use crate::atmos::{Attribute, Level, ValidTime};
 use crate::serve::error::Error;
+use crate::serve::places::{Crs, Places};
 
 type Result<T> = std::result::Result<T, netcdf::Error>;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::dimensions::{Levels, Times};
 use super::dmi_names;
-use super::places::Crs;
 use super::wkt::{self, Geometry};
 use crate::atmos::{Axes, Level, Variable};
 use crate::serve::catalog::Forecast;
@@ -13,6 +12,7 @@ use crate::serve::derived::Offer;
 use crate::serve::error::{Error, Violation};
 use crate::serve::http::params::{Parameters, QueryPairs};
 use crate::serve::names::quoted;
+use crate::serve::places::{BoundingBox, Crs, SideError};
 use crate::serve::select::{self, Column, Violations, listed};
 use crate::serve::units::{Shown, Units};
 use crate::store::RunState;
@@ -89,7 +89,7 @@ impl Parameter {
 #[derive(Debug, Clone)]
 pub enum Where {
     Geometry(Geometry),
-    Box([f64; 4]),
+    Box(BoundingBox),
 }
 
 #[derive(Debug, Clone)]
@@ -202,7 +202,7 @@ fn geometry(kind: Kind, text: &str) -> Result<Geometry, Violation> {
     fits.then_some(geometry).ok_or_else(wrong)
 }
 
-type Bounds = ([f64; 4], Option<(f64, f64)>);
+type Bounds = (BoundingBox, Option<(f64, f64)>);
 
 /// `west,south,east,north`, or with the levels between: `west,south,low,east,north,high`.
 fn bbox(text: &str, crs: Crs) -> Result<Bounds, Violation> {
@@ -214,24 +214,15 @@ fn bbox(text: &str, crs: Crs) -> Result<Bounds, Violation> {
     let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse::<f64>()).collect();
     let numbers = numbers.ok().filter(|numbers| numbers.iter().all(|number| number.is_finite()));
     let numbers = numbers.ok_or_else(|| wrong("is no list of numbers"))?;
-    let (bounds, z) = match numbers[..] {
+    let (sides, z) = match numbers[..] {
         [west, south, east, north] => ([west, south, east, north], None),
         [west, south, low, east, north, high] => ([west, south, east, north], Some((low.min(high), low.max(high)))),
         _ => return Err(wrong("has not four or six numbers")),
     };
-    let [west, south, east, north] = bounds;
-    if south > north {
-        return Err(wrong("has its south north of its north"));
-    }
-    let degrees = -360.0..=360.0;
-    match crs {
-        Crs::Crs84 if south < -90.0 || north > 90.0 || !degrees.contains(&west) || !degrees.contains(&east) => {
-            Err(wrong("is outside -360 to 360 degrees east, or -90 to 90 degrees north"))
-        }
-        Crs::Crs84 if east - west > 360.0 => Err(wrong("goes round more than once")),
-        Crs::Native if east < west => Err(wrong("has its west east of its east")),
-        _ => Ok((bounds, z)),
-    }
+    let told = |SideError { side, description }: &SideError| format!("has a wrong {}: {description}", side.name());
+    let bounds = BoundingBox::new(crs, sides);
+    let bounds = bounds.map_err(|errors| wrong(&errors.iter().map(told).collect::<Vec<_>>().join(", ")))?;
+    Ok((bounds, z))
 }
 
 /// The parameters of a request; without names all that have the levels.

@@ -6,9 +6,9 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Group, Values, origin, rfc3339};
-use super::places::Crs;
 use crate::atmos::{Level, ValidTime};
 use crate::serve::error::Error;
+use crate::serve::places::Crs;
 
 /// One place at one time and level.
 struct Row<'a> {

@@ -1,8 +1,7 @@
 //! Geometries of requests, as well-known text (OGC 06-103r4, clause 7): `POINT`, `MULTIPOINT`, `POLYGON`, `MULTIPOLYGON`,
 //! `LINESTRING` and `LINESTRINGM`.
 
-/// x, y: degrees east and north, or positions in the grid's projection.
-pub type Position = (f64, f64);
+use crate::serve::places::{BoundingBox, Position};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Geometry {
@@ -45,13 +44,8 @@ impl Polygon {
         inside
     }
 
-    /// Least and greatest x and y: west, south, east, north.
-    pub fn bounds(&self) -> [f64; 4] {
-        let start = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
-        self.rings
-            .iter()
-            .flatten()
-            .fold(start, |[west, south, east, north], &(x, y)| [west.min(x), south.min(y), east.max(x), north.max(y)])
+    pub fn bounds(&self) -> BoundingBox {
+        BoundingBox::around(self.rings.iter().flatten().copied())
     }
 }
 
@@ -225,6 +219,6 @@ mod tests {
         ] {
             assert_eq!(polygon.contains((x, y)), inside, "{x} {y}");
         }
-        assert_eq!(polygon.bounds(), [0.0, 0.0, 10.0, 10.0]);
+        assert_eq!(polygon.bounds(), BoundingBox { west: 0.0, south: 0.0, east: 10.0, north: 10.0 });
     }
 }
