@@ -96,7 +96,9 @@ def level_name(level):
     return f"{level['pressure']:g}hPa" if isinstance(level, dict) and "pressure" in level else level if isinstance(level, str) else None
 
 
-def case(report, what, package, init):
+def case(report, what, package, init, kept):
+    """`kept`: a folder for what is published. All of it stays until the end: ext4 takes long to make files where many were just
+    deleted."""
     options = report.options
     manifest = tomllib.loads((package / "model.toml").read_text())
     # a client need not know all kinds of levels
@@ -106,22 +108,21 @@ def case(report, what, package, init):
     known = {}
 
     def alone(_):
-        with tempfile.TemporaryDirectory() as folder:
-            found = common.run(common.forecast_command(options, package, f"{folder}/f.zarr", options.steps, "--init", init), env)
+        folder = tempfile.mkdtemp(dir=kept)
+        found = common.run(common.forecast_command(options, package, f"{folder}/f.zarr", options.steps, "--init", init), env)
         moment = found["reference_time"].replace(":", "")[:15] + "Z"
         known["path"] = pathlib.Path(manifest["model"]["name"], moment, found["run_key"])
         return found
 
     def with_clients(thinking):
         def task(_):
-            with tempfile.TemporaryDirectory() as folder:
-                folder, path = pathlib.Path(folder), known["path"]
-                (folder / "store" / path).mkdir(parents=True)
-                output = folder / "store" / path / "forecast.zarr"
-                with server(options, folder) as port:
-                    run = "~".join(path.parts)
-                    with Clients(port, run, channels, step_hours, options.clients, thinking) as clients:
-                        found = common.run(common.forecast_command(options, package, output, options.steps, "--init", init), env)
+            folder, path = pathlib.Path(tempfile.mkdtemp(dir=kept)), known["path"]
+            (folder / "store" / path).mkdir(parents=True)
+            output = folder / "store" / path / "forecast.zarr"
+            with server(options, folder) as port:
+                run = "~".join(path.parts)
+                with Clients(port, run, channels, step_hours, options.clients, thinking) as clients:
+                    found = common.run(common.forecast_command(options, package, output, options.steps, "--init", init), env)
             if clients.failed or not clients.times:
                 raise SystemExit(f"{len(clients.failed)} of {len(clients.failed) + len(clients.times)} tiles were not there")
             return found | {"tiles": len(clients.times) / found["wall_seconds"], "tile_ms": 1e3 * statistics.median(clients.times)}
@@ -163,10 +164,10 @@ def main():
     parser.add_argument("--clients", type=int, default=10)
     options = parser.parse_args()
     report = common.Report("forecast", options)
-    case(report, "sfno, 48 × 96 points", ROOT / "models/held-suarez-sfno", ROOT / "data-samples/held-suarez-init.nc")
-    with tempfile.TemporaryDirectory() as folder:
-        package, init = sphere.make(pathlib.Path(folder) / "case", options.rows)
-        case(report, f"sfno, {options.rows} × {2 * options.rows} points", package, init)
+    with tempfile.TemporaryDirectory() as kept:
+        case(report, "sfno, 48 × 96 points", ROOT / "models/held-suarez-sfno", ROOT / "data-samples/held-suarez-init.nc", kept)
+        package, init = sphere.make(pathlib.Path(kept) / "case", options.rows)
+        case(report, f"sfno, {options.rows} × {2 * options.rows} points", package, init, kept)
     report.note(common.Sections.FORECASTS, "published as float32 on a local disk; tiles are drawn on the same cores")
     report.finish()
 

@@ -234,6 +234,11 @@ impl Catalog {
         }
     }
 
+    /// What was read of a forecast is read anew when it is asked for again.
+    pub async fn forget(&self, path: &ForecastPath) {
+        self.open.invalidate(path).await;
+    }
+
     /// The newest reference time, or that of `from`, that has a published step. Of several runs from the same analysis: the one that is
     /// furthest, a finished one before a running one.
     async fn best(&self, model: &str, from: Option<ReferenceTime>) -> Result<ForecastPath, Error> {

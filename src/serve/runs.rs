@@ -118,6 +118,24 @@ impl State {
                 hint: "ListForecasts (or /api/v1/forecasts) tells which there are",
             });
         }
+        self.together(path, manifest, record).await
+    }
+
+    /// What store and ledger say of one forecast. A run that is done was published before it was: where the store was looked at
+    /// earlier, it is looked at again.
+    async fn together(
+        &self,
+        path: ForecastPath,
+        manifest: Option<Arc<Manifest>>,
+        record: Option<RunRecord>,
+    ) -> Result<Known, Error> {
+        let done = record.as_ref().is_some_and(|record| record.phase == RunPhase::Done);
+        let behind = manifest.as_ref().is_some_and(|manifest| manifest.state != RunState::Done);
+        if !(done && behind) {
+            return Ok(Known { path, manifest, record });
+        }
+        self.catalog.forget(&path).await;
+        let (path, manifest) = self.stored(&ForecastName::Exact(path)).await?;
         Ok(Known { path, manifest, record })
     }
 
@@ -153,7 +171,7 @@ impl State {
     async fn with(&self, record: RunRecord) -> Result<Known, Error> {
         self.forget(&record.path).await;
         let (path, manifest) = self.stored(&ForecastName::Exact(record.path.clone())).await?;
-        Ok(Known { path, manifest, record: Some(record) })
+        self.together(path, manifest, Some(record)).await
     }
 
     pub async fn attempts(&self, known: &Known) -> Result<Vec<Attempt>, Error> {
@@ -210,7 +228,14 @@ impl State {
         let mut found =
             known.into_values().filter(|one| filter.phases.is_empty() || filter.phases.contains(&one.phase()));
         let page: Vec<Known> = found.by_ref().take(size).collect();
-        Ok((page, found.next().is_some()))
+        let more = found.next().is_some();
+        let mut told = Vec::with_capacity(page.len());
+        for one in page {
+            // a store that cannot be asked again has been asked before
+            let again = self.together(one.path.clone(), one.manifest.clone(), one.record.clone()).await;
+            told.push(again.unwrap_or(one));
+        }
+        Ok((told, more))
     }
 }
 

@@ -24,6 +24,34 @@ fn refused(output: Output, code: i32, word: &str) {
     assert!(message.contains(word), "{word:?} is not in: {message}");
 }
 
+/// Whoever asks all the time is never told that a run is complete, and not of all its steps.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_complete_has_all_its_steps() {
+    let site = Site::new(None, "devices = [\"cpu\"]");
+    let _server = site.start("serve");
+    let mut client = site.client();
+    for time in &TIMES[..2] {
+        let asked = client.request_forecast(site::request(time, 8)).await.unwrap().into_inner();
+        let name = asked.forecast.unwrap().name;
+        let mut seen = 0;
+        loop {
+            let request = v1::GetForecastRequest { name: name.clone() };
+            let one = client.get_forecast(request).await.unwrap().into_inner().forecast.unwrap().run.unwrap();
+            let listed = v1::ListForecastsRequest { page_size: 10, ..Default::default() };
+            let listed = client.list_forecasts(listed).await.unwrap().into_inner().forecasts;
+            let listed = listed.into_iter().find(|forecast| forecast.name == name).unwrap().run.unwrap();
+            for run in [&one, &listed] {
+                assert!(run.state() != v1::RunState::Complete || run.steps_complete == 9, "{run:?}");
+            }
+            if listed.state() == v1::RunState::Complete {
+                break;
+            }
+            seen += 1;
+        }
+        assert!(seen > 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn request_watch_list_and_cancel() {
     let site = Site::new(None, "devices = [\"cpu\"]\nmax_lead_time = \"10d\"");
