@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use opentelemetry::global;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter as OtlpExporter};
+use opentelemetry_otlp::SpanExporter as OtlpExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -23,6 +23,9 @@ use super::{Arguments, Command, dmi_container};
 
 /// Where traces go, if anywhere.
 const ENDPOINTS: &[&str] = &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+/// How they go, if somebody says so; and the only way that is known here.
+const PROTOCOLS: &[&str] = &["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const PROTOCOL: &str = "http/protobuf";
 /// Turns all of it off.
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 /// The longest that the end of a process waits for its last spans to be taken.
@@ -61,7 +64,7 @@ impl Telemetry {
         tracing_subscriber::registry().with(traces).with(log).init();
         global::set_text_map_propagator(TraceContextPropagator::new());
         if let Some(error) = problem {
-            tracing::warn!(%error, "no traces are sent: see the OTEL_ variables of the environment");
+            tracing::warn!(%error, "no traces are sent; correct the OTEL_ variables of the environment, or unset them");
         }
         if matches!(arguments.command, Some(Command::DmiContainer(_))) && dmi_container::log_filter(&level).is_none() {
             tracing::warn!("LOG_LEVEL={level:?} is no known level; INFO is taken");
@@ -84,13 +87,21 @@ fn traced(arguments: &Arguments) -> bool {
         arguments.command,
         Some(Command::Serve(_) | Command::Worker(_) | Command::Forecast(_) | Command::DmiContainer(_))
     );
-    let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
     let disabled = std::env::var(DISABLED).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-    works && !disabled && ENDPOINTS.iter().any(set)
+    works && !disabled && first_set(ENDPOINTS).is_some()
 }
 
-fn provider() -> Result<SdkTracerProvider, ExporterBuildError> {
-    let exporter = OtlpExporter::builder().with_http().build()?;
+/// The first of these variables that the environment has, and what it says.
+fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
+    let value = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    names.iter().find_map(|&name| Some((name, value(name)?)))
+}
+
+fn provider() -> Result<SdkTracerProvider, String> {
+    if let Some((name, found)) = first_set(PROTOCOLS).filter(|(_, found)| found != PROTOCOL) {
+        return Err(format!("{name} is {found:?}; expected {PROTOCOL:?}, for which collectors listen at port 4318"));
+    }
+    let exporter = OtlpExporter::builder().with_http().build().map_err(|error| error.to_string())?;
     let mut resource = Resource::builder();
     if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
         resource = resource.with_service_name("vejr");
@@ -114,7 +125,7 @@ impl<E: SpanExporter> SpanExporter for Honest<E> {
         let failed_before = self.failing.swap(outcome.is_err(), Ordering::Relaxed);
         match &outcome {
             Err(error) if !failed_before => {
-                tracing::warn!(%error, "traces are not taken; what is not sent is lost, and nothing waits for it");
+                tracing::warn!(%error, "traces are not taken, and are lost; does a collector listen at OTEL_EXPORTER_OTLP_ENDPOINT?");
             }
             Ok(()) if failed_before => tracing::info!("traces are taken again"),
             _ => {}

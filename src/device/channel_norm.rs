@@ -3,8 +3,7 @@
 use candle_core::{D, Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::perceptron::with_all;
-use super::slices::{Shared, written};
+use super::slices::{Shared, with_all, written};
 
 /// Points that one task takes. Sums are made of theirs, in one order whatever the number of threads.
 const POINTS: usize = 512;

@@ -4,8 +4,7 @@ use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::matmul::product;
-use super::perceptron::with_all;
-use super::slices::{Shared, written};
+use super::slices::{Shared, with_all, written};
 
 /// Points that one task takes: their results stay in the second-level cache until all is added.
 const POINTS: usize = 96;
@@ -21,28 +20,16 @@ pub fn linear(x: &Tensor, weight: &Tensor, terms: &[&Tensor]) -> Result<Tensor> 
     if !matches!(x.device(), Device::Cpu) {
         return add_with_candle(&x.matmul(weight)?, terms);
     }
-    let fill = |out: Shared| {
-        let tensors: Vec<&Tensor> = [x, weight].into_iter().chain(terms.iter().copied()).collect();
-        with_all(&tensors, &mut |slices| {
-            let [x, weight, terms @ ..] = slices else { bail!("linear: {} tensors", slices.len()) };
-            (0..n.div_ceil(POINTS)).into_par_iter().for_each(|chunk| {
-                let start = chunk * POINTS;
-                let points = POINTS.min(n - start);
-                // SAFETY: the shapes were checked above; each chunk writes its own rows, before it sees them
-                let out = unsafe {
-                    let rows = (x.as_ptr().add(start * i), i, 1);
-                    let to = out.at(start * o);
-                    product((points, o, i), (to, o), rows, (weight.as_ptr(), o, 1), (false, 1.0));
-                    std::slice::from_raw_parts_mut(to, points * o)
-                };
-                add_terms(out, start, terms, (n, o));
-            });
-            Ok(())
-        })
-    };
-    // SAFETY: the chunks are all rows
-    let out = unsafe { written(n * o, fill) }?;
-    Tensor::from_vec(out, (n, o), x.device())
+    with_all(&[x, weight], &mut |slices| {
+        let [x, weight] = slices else { bail!("linear: {} tensors of 2", slices.len()) };
+        // SAFETY: the shapes were checked above
+        let rows = |start: usize, points: usize, to: *mut f32| unsafe {
+            let rows = (x.as_ptr().add(start * i), i, 1);
+            product((points, o, i), (to, o), rows, (weight.as_ptr(), o, 1), (false, 1.0));
+        };
+        // SAFETY: a product writes all its rows
+        unsafe { plus(rows, terms, (n, o)) }
+    })
 }
 
 /// `x + terms`, as above; `x [N, O]`.
@@ -52,18 +39,35 @@ pub fn add(x: &Tensor, terms: &[&Tensor]) -> Result<Tensor> {
     if !matches!(x.device(), Device::Cpu) {
         return add_with_candle(x, terms);
     }
+    with_all(&[x], &mut |slices| {
+        let [x] = slices else { bail!("add: {} tensors of 1", slices.len()) };
+        // SAFETY: `x` has as many rows as the result
+        let rows = |start: usize, points: usize, to: *mut f32| unsafe {
+            to.copy_from_nonoverlapping(x.as_ptr().add(start * o), points * o);
+        };
+        // SAFETY: all rows are copied
+        unsafe { plus(rows, terms, (n, o)) }
+    })
+}
+
+/// `[N, O]`: what `rows` writes of a number of points from a first one on, and the terms.
+///
+/// # Safety
+/// `rows` writes that many rows of `O` numbers.
+unsafe fn plus(
+    rows: impl Fn(usize, usize, *mut f32) + Sync,
+    terms: &[&Tensor],
+    (n, o): (usize, usize),
+) -> Result<Tensor> {
     let fill = |out: Shared| {
-        let tensors: Vec<&Tensor> = [x].into_iter().chain(terms.iter().copied()).collect();
-        with_all(&tensors, &mut |slices| {
-            let [x, terms @ ..] = slices else { bail!("add: no tensor") };
+        with_all(terms, &mut |terms| {
             (0..n.div_ceil(POINTS)).into_par_iter().for_each(|chunk| {
                 let start = chunk * POINTS;
                 let points = POINTS.min(n - start);
-                // SAFETY: each chunk writes its own rows, before it sees them
+                // SAFETY: each chunk has its own rows, which are written before they are seen
                 let out = unsafe {
-                    let to = out.at(start * o);
-                    to.copy_from_nonoverlapping(x.as_ptr().add(start * o), points * o);
-                    std::slice::from_raw_parts_mut(to, points * o)
+                    rows(start, points, out.at(start * o));
+                    std::slice::from_raw_parts_mut(out.at(start * o), points * o)
                 };
                 add_terms(out, start, terms, (n, o));
             });
@@ -72,7 +76,7 @@ pub fn add(x: &Tensor, terms: &[&Tensor]) -> Result<Tensor> {
     };
     // SAFETY: the chunks are all rows
     let out = unsafe { written(n * o, fill) }?;
-    Tensor::from_vec(out, (n, o), x.device())
+    Tensor::from_vec(out, (n, o), &Device::Cpu)
 }
 
 fn check(terms: &[&Tensor], (n, o): (usize, usize)) -> Result<()> {

@@ -13,8 +13,8 @@ use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::matmul::product;
-use super::perceptron::{Buffers, Perceptron, Slices, with_all};
-use super::slices::{Shared, written};
+use super::perceptron::{Buffers, Perceptron, Slices};
+use super::slices::{Shared, with_all, written};
 
 /// Edges by receiver: those of receiver `r` are `offsets[r]..offsets[r + 1]`.
 #[derive(Debug)]

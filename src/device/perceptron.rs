@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::activation::wide_silu;
 use super::layer_norm::{EPS, layer_norm_rows};
 use super::matmul::product;
-use super::slices::{Shared, with_contiguous, written};
+use super::slices::{Shared, with_all, with_contiguous, written};
 
 /// Numbers of a hidden layer that one task holds: they stay in the second-level cache.
 const HIDDEN: usize = 128 << 10;
@@ -245,22 +245,6 @@ fn add_rows(values: &mut [f32], row: &[f32]) {
     for values in values.chunks_exact_mut(row.len()) {
         values.iter_mut().zip(row).for_each(|(value, add)| *value += add);
     }
-}
-
-/// Runs `f` on the values of all tensors.
-pub(super) fn with_all(tensors: &[&Tensor], f: &mut dyn FnMut(&[&[f32]]) -> Result<()>) -> Result<()> {
-    fn next<'a>(
-        rest: &[&Tensor],
-        slices: &mut Vec<&'a [f32]>,
-        f: &mut dyn FnMut(&[&[f32]]) -> Result<()>,
-    ) -> Result<()> {
-        let Some((first, rest)) = rest.split_first() else { return f(slices) };
-        with_contiguous(first, |values| {
-            let mut slices: Vec<&[f32]> = slices.iter().copied().chain([values]).collect();
-            next(rest, &mut slices, f)
-        })
-    }
-    next(tensors, &mut Vec::new(), f)
 }
 
 fn with_optional<R>(tensor: Option<&Tensor>, f: impl FnOnce(Option<&[f32]>) -> Result<R>) -> Result<R> {

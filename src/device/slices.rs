@@ -21,6 +21,22 @@ pub(super) fn with_contiguous<R>(x: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>
     })
 }
 
+/// Runs `f` on the values of all tensors, as above.
+pub(super) fn with_all<R>(tensors: &[&Tensor], f: &mut dyn FnMut(&[&[f32]]) -> Result<R>) -> Result<R> {
+    fn next<'a, R>(
+        rest: &[&Tensor],
+        slices: &mut Vec<&'a [f32]>,
+        f: &mut dyn FnMut(&[&[f32]]) -> Result<R>,
+    ) -> Result<R> {
+        let Some((first, rest)) = rest.split_first() else { return f(slices) };
+        with_contiguous(first, |values| {
+            let mut slices: Vec<&[f32]> = slices.iter().copied().chain([values]).collect();
+            next(rest, &mut slices, f)
+        })
+    }
+    next(tensors, &mut Vec::new(), f)
+}
+
 /// A vector that `fill` writes: it is not set to zero before, which for a large one takes as long as many a kernel.
 ///
 /// # Safety

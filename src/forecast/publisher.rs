@@ -162,8 +162,8 @@ impl Publisher<'_> {
             (1..=total).flat_map(|step| due(step).into_iter().map(move |place| (step, place))).collect();
         let members: Vec<usize> = rollouts.iter().map(|(member, _)| *member).collect();
         let layout = self.layout;
-        // a step is handed over when the one before it is published: what is computed and not published, a crash would lose
         let run = Span::current();
+        // a step is handed over when the one before it is published: what is computed and not published, a crash would lose
         let (sender, receiver) = mpsc::sync_channel::<Result<ComputedStep, ForecastError>>(0);
         std::thread::scope(|scope| {
             let device_thread = std::thread::Builder::new().name("vejr-device".to_owned());

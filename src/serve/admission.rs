@@ -111,6 +111,9 @@ pub fn grpc_code(response: &Response) -> Code {
     Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
 }
 
+/// The label of what is none of ours.
+pub const OTHER: &str = "other";
+
 /// A label from a fixed set: paths are the client's, and must not become any number of time series.
 fn route(path: &str) -> &'static str {
     const METHODS: [(&str, &str); 12] = [
@@ -146,7 +149,7 @@ fn route(path: &str) -> &'static str {
         _ if path.starts_with("/contours/") || path.starts_with("/winds/") => "shapes",
         _ if path.starts_with("/tileMatrixSets") => "tiles",
         _ if path.starts_with("/collections/") => "edr",
-        _ => "other",
+        _ => OTHER,
     }
 }
 

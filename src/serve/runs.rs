@@ -42,6 +42,12 @@ impl Known {
         }
     }
 
+    /// Whether what the store has was read before the run ended: it was published whole before the ledger was told so.
+    fn is_behind(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.phase == RunPhase::Done)
+            && self.manifest.as_ref().is_some_and(|manifest| manifest.state != RunState::Done)
+    }
+
     /// What a reader can have: never more than the store has.
     pub fn steps_complete(&self) -> usize {
         self.manifest.as_ref().map_or(0, |manifest| manifest.steps_complete)
@@ -118,25 +124,17 @@ impl State {
                 hint: "ListForecasts (or /api/v1/forecasts) tells which there are",
             });
         }
-        self.together(path, manifest, record).await
+        self.caught_up(Known { path, manifest, record }).await
     }
 
-    /// What store and ledger say of one forecast. A run that is done was published before it was: where the store was looked at
-    /// earlier, it is looked at again.
-    async fn together(
-        &self,
-        path: ForecastPath,
-        manifest: Option<Arc<Manifest>>,
-        record: Option<RunRecord>,
-    ) -> Result<Known, Error> {
-        let done = record.as_ref().is_some_and(|record| record.phase == RunPhase::Done);
-        let behind = manifest.as_ref().is_some_and(|manifest| manifest.state != RunState::Done);
-        if !(done && behind) {
-            return Ok(Known { path, manifest, record });
+    /// Looks at the store again where it was looked at too early.
+    async fn caught_up(&self, known: Known) -> Result<Known, Error> {
+        if !known.is_behind() {
+            return Ok(known);
         }
-        self.catalog.forget(&path).await;
-        let (path, manifest) = self.stored(&ForecastName::Exact(path)).await?;
-        Ok(Known { path, manifest, record })
+        self.catalog.forget(&known.path).await;
+        let (path, manifest) = self.stored(&ForecastName::Exact(known.path)).await?;
+        Ok(Known { path, manifest, record: known.record })
     }
 
     pub fn desk(&self) -> Result<&Desk, Error> {
@@ -171,7 +169,7 @@ impl State {
     async fn with(&self, record: RunRecord) -> Result<Known, Error> {
         self.forget(&record.path).await;
         let (path, manifest) = self.stored(&ForecastName::Exact(record.path.clone())).await?;
-        self.together(path, manifest, Some(record)).await
+        self.caught_up(Known { path, manifest, record: Some(record) }).await
     }
 
     pub async fn attempts(&self, known: &Known) -> Result<Vec<Attempt>, Error> {
@@ -231,8 +229,8 @@ impl State {
         let more = found.next().is_some();
         let mut told = Vec::with_capacity(page.len());
         for one in page {
+            let again = if one.is_behind() { self.caught_up(one.clone()).await.ok() } else { None };
             // a store that cannot be asked again has been asked before
-            let again = self.together(one.path.clone(), one.manifest.clone(), one.record.clone()).await;
             told.push(again.unwrap_or(one));
         }
         Ok((told, more))

@@ -9,12 +9,13 @@ use tonic::Code;
 use tracing::{Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::admission::grpc_code;
+use super::admission::{OTHER, grpc_code};
 
 /// The span of a request, in its client's trace where it names one (`traceparent`). Disabled where nobody collects traces.
 pub fn request(request: &Request, route: &'static str, grpc: bool) -> Span {
     let method = request.method().as_str();
-    let name = if grpc { request.uri().path().trim_start_matches('/') } else { route };
+    // what no route knows is the client's, and names no span
+    let call = request.uri().path().trim_start_matches('/').split_once('/').filter(|_| grpc && route != OTHER);
     let span = tracing::info_span!(
         "request",
         "otel.name" = field::Empty,
@@ -31,8 +32,8 @@ pub fn request(request: &Request, route: &'static str, grpc: bool) -> Span {
     if span.is_disabled() {
         return span;
     }
-    if let Some((service, method)) = name.split_once('/').filter(|_| grpc) {
-        span.record("otel.name", name);
+    if let Some((service, method)) = call {
+        span.record("otel.name", format!("{service}/{method}"));
         span.record("rpc.system", "grpc").record("rpc.service", service).record("rpc.method", method);
     } else {
         span.record("otel.name", format!("{method} {route}")).record("http.route", route);

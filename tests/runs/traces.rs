@@ -80,6 +80,9 @@ async fn a_run_is_followed_from_its_request_to_its_last_step() {
     let name = site.client().request_forecast(request).await.unwrap().into_inner().forecast.unwrap().name;
     let run = completes(&site, &name).await;
     assert_eq!(reqwest::get(format!("{}/tiles/nothing", site.url())).await.unwrap().status(), 404);
+    // a call that nobody knows names no span
+    let unknown = reqwest::Client::new().post(format!("{}/made.Up/Call", site.url()));
+    unknown.header("content-type", "application/grpc").send().await.unwrap();
     server.signal(Signal::TERM);
     assert!(server.0.wait().unwrap().success(), "{}", site.log("serve"));
 
@@ -98,6 +101,8 @@ async fn a_run_is_followed_from_its_request_to_its_last_step() {
     let missing = named("GET tiles");
     assert_eq!(attributes(&missing[0].attributes)["http.response.status_code"], "404");
     assert!(missing[0].status.as_ref().is_none_or(|status| status.code() != StatusCode::Error));
+
+    assert!(named("made.Up/Call").is_empty() && named("POST other").len() == 1);
 
     let (attempts, runs) = (named("attempt"), named("run"));
     let ([attempt], [whole]) = (&attempts[..], &runs[..]) else { panic!("{attempts:?} {runs:?}") };
@@ -118,6 +123,30 @@ async fn a_run_is_followed_from_its_request_to_its_last_step() {
         if count == STEPS {
             assert_eq!(steps, (1..=STEPS).map(|step| step.to_string()).collect::<Vec<_>>(), "{name}");
         }
+    }
+}
+
+#[test]
+fn what_the_environment_says_wrong_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (number, (name, value)) in
+        [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318")]
+            .into_iter()
+            .enumerate()
+    {
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_vejr"))
+            .args(["forecast", "--device", "cpu", "--steps", "1", "--model"])
+            .arg(site::root().join("models").join(site::MODEL))
+            .arg("--init")
+            .arg(site::root().join("data-samples/held-suarez-init.nc"))
+            .arg("--output")
+            .arg(folder.path().join(format!("{number}.zarr")))
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+            .env(name, value)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && told.contains("no traces are sent") && told.contains(value), "{told}");
     }
 }
 

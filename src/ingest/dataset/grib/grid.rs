@@ -74,7 +74,7 @@ impl Horizontal {
         let horizontal = Self::of_any_size(message)?;
         let points = horizontal.points();
         if points > MOST_POINTS {
-            return Err(format!("{points} points; fields of at most {MOST_POINTS} are read"));
+            return Err(format!("a grid of {points} points; at most {MOST_POINTS} are read: cut out or thin it first"));
         }
         Ok(horizontal)
     }
@@ -99,7 +99,9 @@ impl Horizontal {
         if kind.ends_with("_gg") {
             let order = keys.count("N")?;
             if order > HIGHEST_GAUSSIAN {
-                return Err(format!("a Gaussian grid of N = {order}; those up to {HIGHEST_GAUSSIAN} are read"));
+                return Err(format!(
+                    "a Gaussian grid of N = {order}; at most {HIGHEST_GAUSSIAN} is read: interpolate it to another grid first"
+                ));
             }
         }
         match kind.as_str() {
